@@ -1,0 +1,33 @@
+# make notebooks   run every notebook on the default corpus (or KWS_CORPUS=..., KWS_KEYWORD=...); results below build/
+# make test        run the tests
+# make lint        check style
+# Each builds the environment .venv from requirements.txt first, when that has changed.
+
+PYTHON ?= python3
+BIN := .venv/bin
+NOTEBOOKS := $(wildcard *.ipynb)
+EXECUTE = $(BIN)/jupyter nbconvert --to notebook --execute --ExecutePreprocessor.timeout=-1 --ExecutePreprocessor.coalesce_streams=True
+
+.PHONY: notebooks publish test lint clean
+
+.venv/ready: requirements.txt
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --disable-pip-version-check -r requirements.txt
+	touch $@
+
+notebooks: .venv/ready
+	$(EXECUTE) --output-dir build $(NOTEBOOKS)
+
+# The committed notebooks: run in place, on the corpus that KWS_CORPUS and KWS_KEYWORD name.
+publish: .venv/ready
+	$(EXECUTE) --inplace $(NOTEBOOKS)
+
+test: .venv/ready
+	$(BIN)/python -m pytest
+
+lint: .venv/ready
+	$(BIN)/ruff check kws tests
+	$(BIN)/ruff format --check kws tests
+
+clean:
+	rm -rf build .cache .pytest_cache .ruff_cache

@@ -1,0 +1,123 @@
+"""Checkpoints: one ``torch.save``d dict, model and provenance, written whole or not at all, read without running code."""
+
+import pickle
+import zipfile
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from kws.files import replacing
+from kws.model import CRNN, ConfigError, CRNNConfig
+from kws.version import __version__
+
+FORMAT = "kws.crnn"
+FORMAT_VERSION = 1
+
+
+class CheckpointError(ValueError):
+    """A checkpoint that cannot be loaded; the message names the file, what is wrong and what to do."""
+
+
+@dataclass(frozen=True)
+class Provenance:
+    """Where a model comes from, kept in its checkpoint.
+
+    ``metrics`` maps names to numbers, such as {"test 1-AUC": 0.001}; ``split`` is the fingerprint of ``kws.split``.
+    """
+
+    keyword: str
+    corpus: str
+    split: str
+    split_kind: str
+    split_seed: int
+    seed: int
+    metrics: dict[str, float]
+    kws_version: str = __version__
+
+
+def save_model(path: str | Path, model: CRNN, provenance: Provenance) -> None:
+    """Write ``{format, format_version, config, state_dict, provenance}``; a kill or a full disk leaves the old file as it was."""
+    content = {
+        "format": FORMAT,
+        "format_version": FORMAT_VERSION,
+        "config": asdict(model.config),
+        "state_dict": {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()},
+        "provenance": asdict(provenance),
+    }
+    with replacing(path) as temporary:
+        torch.save(content, temporary)
+
+
+def load_model(path: str | Path) -> CRNN:
+    """The model of a checkpoint, in float32 and eval mode on the CPU, whatever dtype it is stored in.
+
+    Loading never runs code from the file (``torch.load(weights_only=True)``). Raises ``FileNotFoundError`` or
+    ``CheckpointError``.
+    """
+    content = read_checkpoint(path)
+    try:
+        model = CRNN(_config(content["config"]))
+        model.load_state_dict(
+            {
+                name: tensor.float() if tensor.is_floating_point() else tensor
+                for name, tensor in content["state_dict"].items()
+            }
+        )
+    except (ConfigError, TypeError, AttributeError, RuntimeError) as error:
+        raise CheckpointError(f"{path}: its config and its tensors do not make a model ({error})") from error
+    return model.eval()
+
+
+def load_provenance(path: str | Path) -> Provenance:
+    """Keyword, corpus, split, seed and metrics of a checkpoint."""
+    try:
+        return Provenance(**read_checkpoint(path)["provenance"])
+    except TypeError as error:
+        raise CheckpointError(f"{path}: its provenance is incomplete ({error})") from error
+
+
+def stored_tensors(path: str | Path) -> dict[str, Tensor]:
+    """The state dict of a checkpoint as stored, in its own dtypes."""
+    return read_checkpoint(path)["state_dict"]
+
+
+def read_checkpoint(path: str | Path) -> dict[str, Any]:
+    """The checked content of a checkpoint file."""
+    content = load_safely(path)
+    if not isinstance(content, dict) or content.get("format") != FORMAT:
+        raise CheckpointError(f"{path}: not a checkpoint of this package; it takes those that kws.save_model wrote")
+    if content["format_version"] > FORMAT_VERSION:
+        raise CheckpointError(
+            f"{path}: written by a newer version of kws (format {content['format_version']}, this one reads up to {FORMAT_VERSION}): update kws"
+        )
+    missing = {"config", "state_dict", "provenance"} - content.keys()
+    if missing:
+        raise CheckpointError(f"{path}: lacks {', '.join(sorted(missing))}; get the file again")
+    return content
+
+
+def load_safely(path: str | Path, mmap: bool = False) -> Any:
+    """``torch.load`` on the CPU that never runs code from the file, with errors a user can act on."""
+    path = Path(path)
+    if not path.is_file():
+        raise FileNotFoundError(f"{path}: there is no such file")
+    if not zipfile.is_zipfile(path):
+        raise CheckpointError(f"{path}: truncated, or not a PyTorch file; get or write it again")
+    try:
+        return torch.load(path, map_location="cpu", weights_only=True, mmap=mmap)
+    except pickle.UnpicklingError as error:
+        raise CheckpointError(
+            f"{path}: holds Python code or objects besides tensors, which are never loaded; do not trust this file"
+        ) from error
+    except (RuntimeError, EOFError, OSError, zipfile.BadZipFile, KeyError) as error:
+        raise CheckpointError(f"{path}: damaged, get or write it again ({error})") from error
+
+
+def _config(stored: dict[str, Any]) -> CRNNConfig:
+    unknown = stored.keys() - {field.name for field in fields(CRNNConfig)}
+    if unknown:
+        raise ConfigError(f"unknown config fields: {', '.join(sorted(unknown))}")
+    return CRNNConfig(**{name: tuple(value) if isinstance(value, list) else value for name, value in stored.items()})

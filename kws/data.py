@@ -1,0 +1,109 @@
+"""From a corpus to what training and evaluation take: labels, log-mels, and augmented views of the training clips."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+from tqdm import tqdm
+
+from kws.audio import to_float
+from kws.augment import WaveformAugmentation, augment_waveforms
+from kws.cache import cached, fingerprint
+from kws.corpora import Corpus, load_clips, load_noises
+from kws.features import BATCH, N_MELS, LogMel, frames_in, log_mels
+from kws.split import Split, check_no_leak
+
+VERSION = 1  # of what is cached: raise it when features or augmentation change
+
+
+@dataclass(frozen=True)
+class ClipData:
+    """A corpus decoded: ``corpus`` holds the usable clips only.
+
+    waveforms (clips, 16000) int16; log_mel (clips, 40, 101) float32, not augmented.
+    """
+
+    corpus: Corpus
+    waveforms: Tensor
+    log_mel: Tensor
+
+
+@dataclass(frozen=True)
+class TrainingData:
+    """The clips of one keyword under one split.
+
+    labels (clips,) int64; log_mel (clips, 40, 101); views (n_views, train clips, 40, 101) float16, row ``i`` being clip ``split.train[i]``.
+    """
+
+    corpus: Corpus
+    keyword: str
+    split: Split
+    labels: Tensor
+    log_mel: Tensor
+    views: Tensor
+
+
+def decode(corpus: Corpus, cache: str | Path | None = None) -> ClipData:
+    """Decode and transform every clip, once. Unusable files are named and left out.
+
+    With a ``cache`` folder the decoded clips are kept there; a changed, added or removed file is noticed by its size and time.
+    """
+
+    def make() -> dict:
+        usable, waveforms = load_clips(corpus)
+        return {"names": [clip.name for clip in usable.clips], "waveforms": waveforms}
+
+    files = [(clip.name, stat.st_size, stat.st_mtime_ns) for clip in corpus.clips for stat in [clip.path.stat()]]
+    value = cached(_file(cache, corpus, "clips"), fingerprint(VERSION, files), make)
+    usable = corpus.without({clip.name for clip in corpus.clips} - set(value["names"]))
+    return ClipData(usable, value["waveforms"], log_mels(value["waveforms"]))
+
+
+def training_data(
+    clips: ClipData,
+    keyword: str,
+    split: Split,
+    views: int = 8,
+    augmentation: WaveformAugmentation = WaveformAugmentation(),
+    seed: int = 0,
+    cache: str | Path | None = None,
+) -> TrainingData:
+    """Add the augmented views of the training clips. No clip of another subset goes into them, not even as babble."""
+    check_no_leak(clips.corpus, split)
+
+    def make() -> dict:
+        return {"views": _make_views(clips, split.train, views, augmentation, seed)}
+
+    key = fingerprint(VERSION, split.fingerprint, views, augmentation, seed, _digest(clips.waveforms))
+    value = cached(_file(cache, clips.corpus, f"views-{split.kind}"), key, make)
+    return TrainingData(clips.corpus, keyword, split, clips.corpus.labels(keyword), clips.log_mel, value["views"])
+
+
+def _make_views(
+    clips: ClipData, train: np.ndarray, views: int, augmentation: WaveformAugmentation, seed: int
+) -> Tensor:
+    generator = torch.Generator().manual_seed(seed)
+    front_end, noises = LogMel(), load_noises(clips.corpus)
+    result = torch.empty(views, len(train), N_MELS, frames_in(clips.waveforms.shape[1]), dtype=torch.float16)
+    with tqdm(total=views * len(train), desc=f"augmenting, {views} views", unit="clip") as bar:
+        for view in result:
+            for start in range(0, len(train), BATCH):
+                batch = train[start : start + BATCH]
+                others = train[torch.randint(len(train), (len(batch),), generator=generator)]
+                waveforms, babble = (to_float(clips.waveforms[torch.from_numpy(i)]) for i in (batch, others))
+                view[start : start + BATCH] = front_end(
+                    augment_waveforms(waveforms, noises, babble, augmentation, generator)
+                )
+                bar.update(len(batch))
+    return result
+
+
+def _digest(waveforms: Tensor) -> tuple[int, int]:
+    """Two sums over all samples, so that the same clip names with other sound are noticed."""
+    return len(waveforms), int(waveforms.sum(dtype=torch.int64))
+
+
+def _file(cache: str | Path | None, corpus: Corpus, what: str) -> Path | None:
+    return None if cache is None else Path(cache) / f"{corpus.name}-{what}.pt"

@@ -1,0 +1,77 @@
+"""The espeak-ng speech synthesizer, through ctypes, from the ``espeakng-loader`` wheel (no system package needed).
+
+espeak-ng is licensed under the GPL-3; it is loaded at run time only. The calls are those of its ``speak_lib.h``.
+"""
+
+import ctypes
+from functools import cache
+
+import espeakng_loader
+import numpy as np
+
+_SYNCHRONOUS = 2
+_DO_NOT_EXIT = 0x8000
+_UTF8, _PHONEME_INPUT = 0x1, 0x100
+_RATE, _PITCH, _PITCH_RANGE = 1, 3, 4
+
+_Callback = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.POINTER(ctypes.c_short), ctypes.c_int, ctypes.c_void_p)
+
+
+class Espeak:
+    """One synthesizer a process (the library keeps global state): take it from ``espeak()``."""
+
+    def __init__(self) -> None:
+        self._library = library = ctypes.CDLL(str(espeakng_loader.get_library_path()))
+        library.espeak_Initialize.argtypes = [ctypes.c_int, ctypes.c_int, ctypes.c_char_p, ctypes.c_int]
+        library.espeak_Synth.argtypes = [
+            ctypes.c_char_p,
+            ctypes.c_size_t,
+            *[ctypes.c_uint] * 4,
+            ctypes.c_void_p,
+            ctypes.c_void_p,
+        ]
+        library.espeak_TextToPhonemes.argtypes = [ctypes.POINTER(ctypes.c_char_p), ctypes.c_int, ctypes.c_int]
+        library.espeak_TextToPhonemes.restype = ctypes.c_char_p
+        data = str(espeakng_loader.get_data_path()).encode()
+        self.sample_rate = library.espeak_Initialize(_SYNCHRONOUS, 0, data, _DO_NOT_EXIT)
+        if self.sample_rate <= 0:
+            raise RuntimeError("espeak-ng did not start: reinstall the package espeakng-loader")
+        self._pieces: list[np.ndarray] = []
+        self._callback = _Callback(self._receive)
+        library.espeak_SetSynthCallback(self._callback)
+
+    def _receive(self, samples, count, _events) -> int:
+        if samples and count > 0:
+            self._pieces.append(np.ctypeslib.as_array(samples, (count,)).copy())
+        return 0
+
+    def _set_voice(self, voice: str) -> None:
+        if self._library.espeak_SetVoiceByName(voice.encode()) != 0:
+            raise ValueError(f"espeak-ng has no voice {voice!r}")
+
+    def phonemes(self, text: str, voice: str = "en-us") -> list[str]:
+        """The phonemes of a text in espeak's own notation, a stress mark (' or ,) in front of its vowel."""
+        self._set_voice(voice)
+        pointer = ctypes.c_char_p(text.encode())
+        separator = ord("_") << 8
+        spoken = self._library.espeak_TextToPhonemes(ctypes.byref(pointer), _UTF8, separator).decode()
+        return [p for word in spoken.split() for p in word.split("_") if p]
+
+    def say(self, phonemes: list[str], voice: str, words_per_minute: int, pitch: int, pitch_range: int) -> np.ndarray:
+        """Waveform (samples,) int16 at ``sample_rate``.
+
+        ``voice`` is a language and a variant, such as ``en-us+f3``; rate 80 to 450 words a minute, pitch and its range 0 to 99.
+        """
+        self._set_voice(voice)
+        for parameter, value in ((_RATE, words_per_minute), (_PITCH, pitch), (_PITCH_RANGE, pitch_range)):
+            self._library.espeak_SetParameter(parameter, value, 0)
+        self._pieces.clear()
+        text = f"[[{''.join(phonemes)}]]".encode()
+        self._library.espeak_Synth(text, len(text) + 1, 0, 1, 0, _UTF8 | _PHONEME_INPUT, None, None)
+        return np.concatenate(self._pieces) if self._pieces else np.zeros(0, np.int16)
+
+
+@cache
+def espeak() -> Espeak:
+    """The synthesizer of this process, started on first use."""
+    return Espeak()

@@ -1,0 +1,60 @@
+"""Judging a model on the clips of a subset, and keyword probabilities for any waveform."""
+
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from kws.audio import SAMPLE_RATE, fit_to_length
+from kws.checkpoint import load_model, load_provenance
+from kws.data import TrainingData
+from kws.features import LogMel
+from kws.model import CRNN
+from kws.split import require_split
+
+
+@torch.no_grad()
+def probabilities(model: nn.Module, log_mel: Tensor, device: torch.device | str = "cpu", batch: int = 256) -> Tensor:
+    """Keyword probability (clips,) float32 on the CPU of each log-mel (clips, n_mels, frames)."""
+    return torch.cat([torch.softmax(model(part.to(device)), 1)[:, 1].cpu() for part in log_mel.split(batch)])
+
+
+@torch.no_grad()
+def keyword_probability(model: CRNN, waveform: Tensor) -> Tensor:
+    """Probability that each clip is the keyword, front end included.
+
+    Args:
+        model: from ``kws.load_model``.
+        waveform: (batch, samples) float in [-1, 1] at 16 kHz. A clip shorter than 1 s is padded with zeros and a longer one
+            cropped, on both ends alike; for long recordings use the streaming model.
+
+    Returns:
+        (batch,) float32 in [0, 1]. Raises ``ValueError`` for another shape or dtype, or for NaN or infinite samples.
+    """
+    if waveform.dim() != 2 or not waveform.is_floating_point():
+        raise ValueError(
+            f"waveform must be float of shape (batch, samples), got {waveform.dtype} of shape {tuple(waveform.shape)}"
+        )
+    if not torch.isfinite(waveform).all():
+        raise ValueError("waveform holds NaN or infinite samples")
+    clips = fit_to_length(waveform.float(), SAMPLE_RATE)
+    return probabilities(model, _front_end(model.config.n_mels)(clips), next(model.parameters()).device)
+
+
+@cache
+def _front_end(n_mels: int) -> LogMel:
+    return LogMel(n_mels)
+
+
+def judge(model: CRNN, data: TrainingData, subset: str = "test") -> tuple[np.ndarray, np.ndarray]:
+    """Keyword probabilities and labels, both (clips,), of a subset's clips as recorded: what ``kws.metrics`` takes."""
+    clips = torch.from_numpy(data.split[subset])
+    return probabilities(model, data.log_mel[clips]).numpy(), data.labels[clips].numpy()
+
+
+def judge_checkpoint(path: str | Path, data: TrainingData, subset: str = "test") -> tuple[np.ndarray, np.ndarray]:
+    """``judge`` for a saved model. Refuses (``SplitMismatch``) a split it was not trained with: test clips could have leaked."""
+    require_split(load_provenance(path).split, data.split)
+    return judge(load_model(path), data, subset)

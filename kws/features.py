@@ -1,0 +1,51 @@
+"""The front end: waveforms to log-mel spectrograms, framed causally.
+
+A frame never looks ahead. The waveform is padded with one window of zeros on its left only, so that frame ``k``
+covers the samples ``[160 k - 400, 160 k)``: one second gives 101 frames, and frame ``k`` is known as soon as sample
+``160 k - 1`` has arrived. A stream that starts with a silent past therefore produces the very same frames; the usual
+centred framing would need samples from the future and mirror the clip at its end.
+"""
+
+import torch
+import torchaudio
+from torch import Tensor, nn
+
+from kws.audio import SAMPLE_RATE, to_float
+
+WINDOW = 400
+HOP = 160
+N_MELS = 40
+LOWEST_POWER, HIGHEST_POWER = 1e-9, 1e9
+BATCH = 64  # clips transformed at a time: the spectra stay in the processor's cache, four times as fast as 512
+
+
+def frames_in(samples: int) -> int:
+    """Frames that a waveform of so many samples gives: 101 for a second."""
+    return samples // HOP + 1
+
+
+class LogMel(nn.Module):
+    """``log(clamp(mel power spectrogram, 1e-9, 1e9))``, window 400 (Hann), hop 160 samples, natural logarithm.
+
+    Input: waveform (..., samples) in [-1, 1] at 16 kHz. Output: (..., n_mels, samples // 160 + 1), between -20.8 and 20.8.
+    It is ``torchaudio.transforms.MelSpectrogram(center=False)`` of the waveform with 400 zeros on its left.
+    """
+
+    def __init__(self, n_mels: int = N_MELS):
+        super().__init__()
+        self.mel = torchaudio.transforms.MelSpectrogram(
+            sample_rate=SAMPLE_RATE, n_fft=WINDOW, win_length=WINDOW, hop_length=HOP, n_mels=n_mels, center=False
+        )
+
+    def forward(self, waveform: Tensor) -> Tensor:
+        padded = nn.functional.pad(waveform, (WINDOW, 0))
+        return self.mel(padded).clamp(LOWEST_POWER, HIGHEST_POWER).log()
+
+
+def log_mels(waveforms: Tensor, front_end: LogMel | None = None) -> Tensor:
+    """Log-mels (clips, n_mels, frames) float32 of int16 or float waveforms (clips, samples), a few clips at a time."""
+    front_end = front_end or LogMel()
+    result = torch.empty(len(waveforms), front_end.mel.n_mels, frames_in(waveforms.shape[-1]))
+    for start in range(0, len(waveforms), BATCH):
+        result[start : start + BATCH] = front_end(to_float(waveforms[start : start + BATCH]))
+    return result

@@ -1,0 +1,135 @@
+"""The CRNN: a convolution over the log-mel, a recurrent network over time, attention pooling, a linear classifier.
+
+Source of the base's shape: the published course model that this repository reproduces. Its input is a log-mel of 40 bands;
+one second is 101 frames, from which the convolution makes 11 steps.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+RECURRENT = {"gru": nn.GRU, "rnn": nn.RNN}
+ATTENTION = ("mlp", "linear", "mean", "last")
+
+
+class ConfigError(ValueError):
+    """A model config that describes no network; the message names the field."""
+
+
+@dataclass(frozen=True)
+class CRNNConfig:
+    """The shape of a CRNN. Pairs are (frequency, time); the defaults are the base model, 25,387 parameters.
+
+    Attributes:
+        n_mels: bands of the log-mel.
+        mean, std: constants; the network sees (log_mel - mean) / std.
+        pool: average pooling of the log-mel before the convolution; (1, 1) is none.
+        channels, kernel, stride: of the convolution (no padding).
+        separable: a (kernel) convolution of one channel, then a 1 x 1 convolution to ``channels``.
+        norm: batch norm and ReLU after the convolution; else neither.
+        rnn: "gru" or "rnn" (tanh). hidden, layers: its size.
+        attention: weights of the steps, summing to one: "mlp" (Linear-tanh-Linear), "linear" (Linear), "mean" (all alike),
+            "last" (only the last step).
+        classes: 2; column 1 of the logits is the keyword.
+    """
+
+    n_mels: int = 40
+    mean: float = -7.0
+    std: float = 5.0
+    pool: tuple[int, int] = (1, 1)
+    channels: int = 8
+    kernel: tuple[int, int] = (5, 20)
+    stride: tuple[int, int] = (2, 8)
+    separable: bool = False
+    norm: bool = False
+    rnn: str = "gru"
+    hidden: int = 32
+    layers: int = 2
+    attention: str = "mlp"
+    classes: int = 2
+
+    def __post_init__(self) -> None:
+        if self.rnn not in RECURRENT:
+            raise ConfigError(f"rnn is {self.rnn!r}; it must be one of {', '.join(RECURRENT)}")
+        if self.attention not in ATTENTION:
+            raise ConfigError(f"attention is {self.attention!r}; it must be one of {', '.join(ATTENTION)}")
+        sizes = (
+            self.n_mels,
+            *self.pool,
+            self.channels,
+            *self.kernel,
+            *self.stride,
+            self.hidden,
+            self.layers,
+            self.classes,
+        )
+        if min(sizes) < 1 or self.std <= 0:
+            raise ConfigError(f"every size and std must be positive: {self}")
+        if self.bands < 1:
+            raise ConfigError(
+                f"a kernel of {self.kernel[0]} bands is wider than the {self.n_mels // self.pool[0]} bands after pooling"
+            )
+
+    @property
+    def bands(self) -> int:
+        """Frequency bands after the convolution."""
+        return (self.n_mels // self.pool[0] - self.kernel[0]) // self.stride[0] + 1
+
+    @property
+    def least_frames(self) -> int:
+        """Frames that the first step needs."""
+        return self.kernel[1] * self.pool[1]
+
+
+class CRNN(nn.Module):
+    """``model(log_mel)``: log-mel (batch, n_mels, frames) to logits (batch, classes)."""
+
+    def __init__(self, config: CRNNConfig = CRNNConfig()):
+        super().__init__()
+        self.config = config
+        self.pool = nn.AvgPool2d(config.pool) if config.pool != (1, 1) else nn.Identity()
+        if config.separable:
+            convolution = [nn.Conv2d(1, 1, config.kernel, config.stride), nn.Conv2d(1, config.channels, 1)]
+        else:
+            convolution = [nn.Conv2d(1, config.channels, config.kernel, config.stride)]
+        if config.norm:
+            convolution += [nn.BatchNorm2d(config.channels), nn.ReLU()]
+        self.convolution = nn.Sequential(*convolution)
+        self.recurrent = RECURRENT[config.rnn](
+            config.channels * config.bands, config.hidden, config.layers, batch_first=True
+        )
+        self.attention = Attention(config.hidden, config.attention)
+        self.classifier = nn.Linear(config.hidden, config.classes)
+
+    def forward(self, log_mel: Tensor) -> Tensor:
+        config = self.config
+        if log_mel.dim() != 3 or log_mel.shape[1] != config.n_mels or log_mel.shape[2] < config.least_frames:
+            raise ValueError(
+                f"the model takes a log-mel of shape (batch, {config.n_mels} bands, {config.least_frames} or more frames), got {tuple(log_mel.shape)}"
+            )
+        x = (log_mel - config.mean) / config.std
+        x = self.convolution(self.pool(x.unsqueeze(1)))  # (batch, channels, bands, steps)
+        x = x.flatten(1, 2).transpose(1, 2)  # (batch, steps, channels * bands)
+        x, _ = self.recurrent(x)  # (batch, steps, hidden)
+        return self.classifier(self.attention(x))
+
+
+class Attention(nn.Module):
+    """Pools the steps (batch, steps, hidden) to one context (batch, hidden), a weighted mean."""
+
+    def __init__(self, hidden: int, kind: str):
+        super().__init__()
+        self.kind = kind
+        if kind == "mlp":
+            self.energy = nn.Sequential(nn.Linear(hidden, hidden), nn.Tanh(), nn.Linear(hidden, 1))
+        elif kind == "linear":
+            self.energy = nn.Linear(hidden, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        if self.kind == "mean":
+            return x.mean(1)
+        if self.kind == "last":
+            return x[:, -1]
+        weights = torch.softmax(self.energy(x), dim=1)
+        return (weights * x).sum(1)

@@ -1,0 +1,182 @@
+"""The pictures of the notebooks. Each function returns a matplotlib figure that stands alone: title, axes, units."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import matplotlib.pyplot as plt
+import numpy as np
+from matplotlib.figure import Figure
+from torch import Tensor
+
+from kws.audio import SAMPLE_RATE
+from kws.corpora import Corpus
+from kws.features import HOP
+from kws.files import replacing
+from kws.metrics import fa_fr_curve
+
+KEYWORD_COLOUR, OTHER_COLOUR = "tab:orange", "tab:blue"
+OPERATING_POINTS = (0.001, 0.01)  # false alarms as shares of all clips
+
+
+def save_figure(figure: Figure, path: str | Path) -> None:
+    """Write a figure as PNG, whole or not at all."""
+    with replacing(path) as temporary:
+        figure.savefig(temporary, format="png", dpi=110, bbox_inches="tight", metadata={"Software": None})
+
+
+def plot_clips(waveforms: Sequence[Tensor], log_mel: Sequence[Tensor], titles: Sequence[str], heading: str) -> Figure:
+    """A column a clip: waveform (samples,) above its log-mel (n_mels, frames)."""
+    figure, axes = plt.subplots(
+        2, len(titles), figsize=(3.4 * len(titles), 4.6), squeeze=False, height_ratios=(1, 2), layout="constrained"
+    )
+    for (above, below), waveform, picture, title in zip(axes.T, waveforms, log_mel, titles, strict=True):
+        time = np.arange(len(waveform)) / SAMPLE_RATE
+        above.plot(time, waveform, linewidth=0.4)
+        above.set(title=title, xlim=(0, time[-1]), xlabel="time (s)")
+        image = _show_log_mel(below, picture)
+    axes[0, 0].set_ylabel("amplitude")
+    axes[1, 0].set_ylabel("mel band")
+    figure.colorbar(image, ax=axes[1].tolist(), label="log power")
+    figure.suptitle(heading)
+    return figure
+
+
+def plot_corpus(corpus: Corpus, keyword: str) -> Figure:
+    """Clips of each word, and how many clips a speaker has."""
+    figure, (left, right) = plt.subplots(1, 2, figsize=(12, 3.8), width_ratios=(3, 1), layout="constrained")
+    words, counts = zip(*corpus.words.most_common(), strict=True)
+    left.bar(words, counts, color=[KEYWORD_COLOUR if word == keyword else OTHER_COLOUR for word in words])
+    left.tick_params(axis="x", rotation=90)
+    left.set(title=f"Clips of each word; the keyword is {keyword!r}", ylabel="clips")
+    right.hist(list(corpus.speakers.values()), bins=np.arange(0.5, max(corpus.speakers.values()) + 1.5))
+    right.set(
+        title=f"{len(corpus.speakers):,} speakers", xlabel="clips of one speaker", ylabel="speakers", yscale="log"
+    )
+    return figure
+
+
+def plot_training(histories: dict[str, list[dict[str, float]]], chosen: dict[str, int]) -> Figure:
+    """Loss and validation AU_FA_FR by epoch, a line a run; a dot marks the epoch that was kept."""
+    figure, (left, right) = plt.subplots(1, 2, figsize=(12, 3.8), layout="constrained")
+    for name, history in histories.items():
+        epochs = [row["epoch"] for row in history]
+        (line,) = left.plot(epochs, [row["loss"] for row in history], label=f"{name}, train")
+        left.plot(
+            epochs,
+            [row["validation_loss"] for row in history],
+            ":",
+            color=line.get_color(),
+            label=f"{name}, validation",
+        )
+        areas = [row["validation_au_fa_fr"] for row in history]
+        right.plot(epochs, areas, color=line.get_color(), label=name)
+        right.plot(chosen[name], areas[chosen[name] - 1], "o", color=line.get_color())
+    left.set(
+        title="Loss (validation: averaged weights, clips as recorded)",
+        xlabel="epoch",
+        ylabel="cross-entropy (nats)",
+        yscale="log",
+    )
+    right.set(
+        title="Quality on validation clips; the dot is the epoch kept",
+        xlabel="epoch",
+        ylabel="AU_FA_FR (lower is better)",
+    )
+    right.set_yscale("symlog", linthresh=1e-6)
+    left.legend(fontsize=8)
+    right.legend(fontsize=8)
+    return figure
+
+
+def plot_fa_fr(judged: dict[str, tuple[np.ndarray, np.ndarray]], heading: str) -> Figure:
+    """False rejects against false alarms, a line a model of (probabilities, labels), with the operating points marked."""
+    figure, axes = plt.subplots(figsize=(6.4, 4.6), layout="constrained")
+    for name, (probabilities, labels) in judged.items():
+        _, alarms, rejects = fa_fr_curve(probabilities, labels)
+        (line,) = axes.plot(alarms, rejects, drawstyle="steps-post", label=name)
+        for allowed in OPERATING_POINTS:
+            i = int(np.argmax(alarms <= allowed))
+            axes.plot(alarms[i], rejects[i], "o", color=line.get_color())
+    for allowed in OPERATING_POINTS:
+        axes.axvline(allowed, color="grey", linewidth=0.6, linestyle="--")
+    axes.set_xscale("symlog", linthresh=1e-3)
+    axes.set_yscale("symlog", linthresh=1e-3)
+    axes.set(
+        title=heading,
+        xlabel="false alarms (share of all clips)",
+        ylabel="false rejects (share of all clips)",
+        xlim=(0, 1),
+        ylim=(0, max(0.2, rejects.max())),
+    )
+    axes.legend(
+        title=f"dots: at most {' and '.join(f'{p:.1%}' for p in OPERATING_POINTS)} false alarms",
+        fontsize=8,
+        title_fontsize=8,
+    )
+    axes.grid(alpha=0.3)
+    return figure
+
+
+def plot_scores(probabilities: np.ndarray, labels: np.ndarray, keyword: str, heading: str) -> Figure:
+    """Distribution of the model's log-odds for the keyword's clips and for others, counts on a log axis."""
+    p = np.clip(probabilities.astype(np.float64), 1e-6, 1 - 1e-6)
+    odds = np.log(p / (1 - p))
+    bins = np.linspace(odds.min(), odds.max(), 50)
+    figure, axes = plt.subplots(figsize=(7, 3.8), layout="constrained")
+    axes.hist(
+        odds[labels == 0], bins, color=OTHER_COLOUR, alpha=0.7, label=f"other words ({(labels == 0).sum():,} clips)"
+    )
+    axes.hist(
+        odds[labels == 1], bins, color=KEYWORD_COLOUR, alpha=0.7, label=f"{keyword!r} ({(labels == 1).sum():,} clips)"
+    )
+    axes.set(title=heading, xlabel="log-odds of the keyword, ln p / (1 - p)", ylabel="clips", yscale="log")
+    axes.axvline(0, color="grey", linewidth=0.8, linestyle="--", label="p = 0.5")
+    axes.legend(fontsize=8)
+    return figure
+
+
+def plot_hardest(log_mel: Tensor, titles: Sequence[str], heading: str) -> Figure:
+    """A grid of log-mels (clips, n_mels, frames), six a row."""
+    columns = 6
+    rows = -(-len(titles) // columns)
+    figure, axes = plt.subplots(
+        rows, columns, figsize=(14, 2.5 * rows), squeeze=False, layout="constrained", sharex=True, sharey=True
+    )
+    for axis in axes.flat[len(titles) :]:
+        axis.axis("off")
+    for axis, picture, title in zip(axes.flat, log_mel, titles, strict=False):
+        image = _show_log_mel(axis, picture, label=False)
+        axis.set_title(title, fontsize=8)
+    figure.supxlabel("time (s)")
+    figure.supylabel("mel band")
+    figure.colorbar(image, ax=axes, label="log power")
+    figure.suptitle(heading)
+    return figure
+
+
+def plot_confused_words(
+    words: Sequence[str], probabilities: np.ndarray, keyword: str, threshold: float, heading: str
+) -> Figure:
+    """For each other word, the share of its clips at or above the threshold, and how many that is."""
+    words = np.asarray(words)
+    others = sorted(set(words) - {keyword})
+    alarms = {word: int((probabilities[words == word] >= threshold).sum()) for word in others}
+    clips = {word: int((words == word).sum()) for word in others}
+    order = sorted(others, key=lambda word: -alarms[word] / clips[word])
+    figure, axes = plt.subplots(figsize=(12, 3.6), layout="constrained")
+    bars = axes.bar(order, [100 * alarms[word] / clips[word] for word in order], color=OTHER_COLOUR)
+    axes.bar_label(bars, [f"{alarms[word]}/{clips[word]}" for word in order], fontsize=7, rotation=90, padding=3)
+    axes.tick_params(axis="x", rotation=90)
+    axes.margins(y=0.3)
+    axes.set(title=heading, ylabel=f"taken for {keyword!r} (%)")
+    return figure
+
+
+def _show_log_mel(axes, picture: Tensor, label: bool = True):
+    seconds = picture.shape[-1] * HOP / SAMPLE_RATE
+    image = axes.imshow(
+        picture, origin="lower", aspect="auto", extent=(0, seconds, 0, picture.shape[0]), vmin=-15, vmax=5
+    )
+    if label:
+        axes.set_xlabel("time (s)")
+    return image

@@ -1,0 +1,79 @@
+"""What a notebook works on: corpus and keyword, from its parameter cell or the environment, and where results go."""
+
+import os
+from dataclasses import dataclass, fields
+from pathlib import Path
+
+from kws.corpora import Corpus, CorpusError, folder_corpus
+from kws.download import ARCHIVES, download_speech_commands
+from kws.manifest import is_corpus_of
+from kws.synthetic import SyntheticConfig, synthetic_corpus
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Parameters of a notebook; the environment variable ``KWS_<FIELD>`` overrides each, such as ``KWS_KEYWORD``.
+
+    Attributes:
+        corpus: "synthetic" (made on the spot), "speech_commands_v0.01" or "speech_commands_v0.02" (downloaded), or a folder of that shape.
+        keyword: the word to hear; for the synthetic corpus any word.
+        seeds: models trained of each kind, from seed 0.
+        epochs: of each training. views: augmented views of each training clip.
+        clips: size of the synthetic corpus.
+        cache: folder for what can be made again: synthetic corpora, downloads, decoded clips, views, training runs.
+    """
+
+    corpus: str = "synthetic"
+    keyword: str = "sheila"
+    seeds: int = 3
+    epochs: int = 100
+    views: int = 8
+    clips: int = 3600
+    cache: str = ".cache"
+
+    @classmethod
+    def from_environment(cls, **values) -> "Settings":
+        """Settings with these values, overridden by the environment. Raises ``ValueError`` naming a variable that is not a number."""
+        for field in fields(cls):
+            variable = f"KWS_{field.name.upper()}"
+            if variable in os.environ:
+                try:
+                    values[field.name] = field.type(os.environ[variable])
+                except ValueError:
+                    raise ValueError(
+                        f"the environment variable {variable} must be a whole number, not {os.environ[variable]!r}"
+                    ) from None
+        settings = cls(**values)
+        for name in ("seeds", "epochs", "views", "clips"):
+            if getattr(settings, name) < 1:
+                raise ValueError(f"{name} must be at least 1, got {getattr(settings, name)}")
+        return settings
+
+    def open_corpus(self) -> Corpus:
+        """The corpus, made or downloaded if need be. Raises ``CorpusError`` for a folder that is not there or lacks the keyword."""
+        if self.corpus == "synthetic":
+            corpus = synthetic_corpus(self.keyword, Path(self.cache) / "corpora", SyntheticConfig(clips=self.clips))
+        elif self.corpus.removeprefix("speech_commands_") in ARCHIVES:
+            corpus = folder_corpus(
+                download_speech_commands(Path(self.cache) / "corpora", self.corpus.removeprefix("speech_commands_")),
+                self.corpus,
+            )
+        elif Path(self.corpus).is_dir():
+            corpus = folder_corpus(self.corpus, Path(self.corpus).resolve().name)
+        else:
+            raise CorpusError(
+                f"no corpus {self.corpus!r}: give 'synthetic', 'speech_commands_v0.01', 'speech_commands_v0.02' or an existing folder"
+            )
+        corpus.labels(self.keyword)
+        return corpus
+
+    def results_name(self, corpus: Corpus) -> str:
+        """The folder below ``weights/`` and ``plots/`` for this corpus and keyword.
+
+        It is the keyword alone only for the corpus of the published results, the one that ``weights/<keyword>/manifest.csv``
+        lists: another corpus gets ``<corpus>-<keyword>``, so that a rerun never overwrites published results.
+        """
+        keyword = self.keyword.replace(" ", "_")
+        if is_corpus_of(corpus, Path("weights") / keyword / "manifest.csv"):
+            return keyword
+        return f"{corpus.name}-{keyword}"

@@ -1,0 +1,199 @@
+"""Training: class-balanced batches of augmented views, AdamW, a one-cycle schedule, averaged weights, the best epoch kept."""
+
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+from tqdm import tqdm
+
+from kws.augment import spec_augment
+from kws.cache import fingerprint
+from kws.checkpoint import CheckpointError, load_safely
+from kws.data import TrainingData
+from kws.evaluate import probabilities
+from kws.files import replacing
+from kws.metrics import au_fa_fr
+from kws.model import CRNN, CRNNConfig
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """The recipe. Shares are between 0 and 1.
+
+    Attributes:
+        epochs: passes; each draws as many clips as there are training clips, with replacement.
+        keyword_share: of the clips drawn (class balance).
+        clean_share: of the clips drawn, taken as recorded rather than as an augmented view.
+        learning_rate: the peak of the one-cycle schedule (Smith and Topin 2018, arXiv:1708.07120), reached after ``warm_up`` of the steps.
+        average: decay per step of the exponential moving average of the weights; the average is what is judged and kept.
+        masks, mask_bands, mask_frames: SpecAugment: how many of each kind, and the widest.
+    """
+
+    epochs: int = 100
+    batch: int = 128
+    keyword_share: float = 0.5
+    clean_share: float = 0.1
+    learning_rate: float = 4e-3
+    warm_up: float = 0.1
+    weight_decay: float = 0.01
+    average: float = 0.998
+    clip_gradient: float = 2.0
+    masks: int = 0
+    mask_bands: float = 3.0
+    mask_frames: float = 8.0
+
+
+@dataclass
+class Run:
+    """A finished training: the model of its best epoch, in eval mode on the CPU, and one dict an epoch.
+
+    history: epoch, loss, validation_loss, validation_au_fa_fr, seconds. best_epoch counts from 1.
+    """
+
+    model: CRNN
+    history: list[dict[str, float]]
+    best_epoch: int
+
+
+def train(
+    data: TrainingData,
+    model_config: CRNNConfig = CRNNConfig(),
+    config: TrainConfig = TrainConfig(),
+    seed: int = 0,
+    runs: str | Path | None = None,
+    device: str | torch.device | None = None,
+    name: str = "training",
+) -> Run:
+    """Train one model; on the CPU the same data, configs and seed give the same weights.
+
+    The best epoch is the one of lowest AU_FA_FR on the validation clips, then of lowest loss there. With a folder
+    ``runs`` the state is kept there after every epoch: a killed run goes on from it to the same weights, and a
+    finished one is loaded. The device is a GPU if there is one.
+    """
+    device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+    key = fingerprint(
+        data.corpus.name, data.keyword, data.split.fingerprint, list(data.views.shape), model_config, config, seed
+    )
+    path = None if runs is None else Path(runs) / f"{name.replace(' ', '_')}-seed{seed}-{key}.pt"
+    trainer = _Trainer(data, model_config, config, seed, device)
+    if path is not None and path.exists():
+        try:
+            trainer.load_state(load_safely(path))
+        except (CheckpointError, KeyError) as error:
+            tqdm.write(f"{path.name} is not a state to resume from, starting anew ({error})")
+            trainer = _Trainer(data, model_config, config, seed, device)
+    with tqdm(total=config.epochs, initial=trainer.epoch, desc=f"{name}, seed {seed}", unit="epoch") as bar:
+        while trainer.epoch < config.epochs:
+            row = trainer.run_epoch()
+            if path is not None:
+                with replacing(path) as temporary:
+                    torch.save(trainer.state(), temporary)
+            bar.set_postfix_str(
+                f"loss {row['loss']:.4f}, validation AU_FA_FR {row['validation_au_fa_fr']:.2e}, {row['seconds']:.1f} s"
+            )
+            bar.update()
+    return trainer.finish()
+
+
+class _Trainer:
+    def __init__(
+        self, data: TrainingData, model_config: CRNNConfig, config: TrainConfig, seed: int, device: torch.device
+    ):
+        self.data, self.config, self.seed, self.device = data, config, seed, device
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            self.model = CRNN(model_config).to(device)
+        self.averaged = AveragedModel(self.model, multi_avg_fn=get_ema_multi_avg_fn(config.average), use_buffers=True)
+        self.optimizer = torch.optim.AdamW(
+            self.model.parameters(), config.learning_rate, weight_decay=config.weight_decay
+        )
+        self.train_clips = torch.from_numpy(data.split.train)
+        steps = -(-len(self.train_clips) // config.batch) * config.epochs
+        self.schedule = torch.optim.lr_scheduler.OneCycleLR(
+            self.optimizer, config.learning_rate, total_steps=steps, pct_start=config.warm_up
+        )
+        labels = data.labels[self.train_clips]
+        self.draw_weights = torch.where(
+            labels == 1, config.keyword_share / labels.sum(), (1 - config.keyword_share) / (1 - labels).sum()
+        )
+        self.epoch = 0
+        self.history: list[dict[str, float]] = []
+        self.best: dict[str, Any] = {"judged": (float("inf"), float("inf")), "epoch": 0, "weights": {}}
+
+    def run_epoch(self) -> dict[str, float]:
+        started = time.perf_counter()
+        # Everything random in an epoch follows from seed and epoch alone, so that a resumed run needs no generator state.
+        generator = torch.Generator().manual_seed(self.seed * 100_003 + self.epoch)
+        drawn = torch.multinomial(self.draw_weights, len(self.train_clips), replacement=True, generator=generator)
+        self.model.train()
+        losses = [self._step(rows, generator) for rows in drawn.split(self.config.batch)]
+        judged = self._judge()
+        self.epoch += 1
+        row = {
+            "epoch": self.epoch,
+            "loss": float(torch.stack(losses).mean()),
+            "validation_au_fa_fr": judged[0],
+            "validation_loss": judged[1],
+            "seconds": time.perf_counter() - started,
+        }
+        self.history.append(row)
+        if judged < tuple(self.best["judged"]):
+            weights = {
+                name: tensor.detach().cpu().clone() for name, tensor in self.averaged.module.state_dict().items()
+            }
+            self.best = {"judged": judged, "epoch": self.epoch, "weights": weights}
+        return row
+
+    def _batch(self, rows: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+        """Log-mels and labels of some rows of the training clips, each a random view or, at times, as recorded."""
+        clips = self.train_clips[rows]
+        view = torch.randint(len(self.data.views), (len(rows),), generator=generator)
+        log_mel = self.data.views[view, rows].float()
+        clean = torch.rand(len(rows), generator=generator) < self.config.clean_share
+        log_mel[clean] = self.data.log_mel[clips[clean]]
+        if self.config.masks:
+            log_mel = spec_augment(
+                log_mel, generator, self.config.masks, self.config.mask_bands, self.config.mask_frames
+            )
+        return log_mel.to(self.device), self.data.labels[clips].to(self.device)
+
+    def _step(self, rows: Tensor, generator: torch.Generator) -> Tensor:
+        log_mel, labels = self._batch(rows, generator)
+        loss = nn.functional.cross_entropy(self.model(log_mel), labels)
+        self.optimizer.zero_grad()
+        loss.backward()
+        nn.utils.clip_grad_norm_(self.model.parameters(), self.config.clip_gradient)
+        self.optimizer.step()
+        self.schedule.step()
+        self.averaged.update_parameters(self.model)
+        return loss.detach()
+
+    def _judge(self) -> tuple[float, float]:
+        """AU_FA_FR and loss of the averaged weights on the validation clips."""
+        clips = torch.from_numpy(self.data.split.validation)
+        p = probabilities(self.averaged.module.eval(), self.data.log_mel[clips], self.device).double()
+        labels = self.data.labels[clips]
+        loss = nn.functional.binary_cross_entropy(p, labels.double())
+        return au_fa_fr(p, labels), float(loss)
+
+    def state(self) -> dict[str, Any]:
+        parts = {"model": self.model, "averaged": self.averaged, "optimizer": self.optimizer, "schedule": self.schedule}
+        return {name: part.state_dict() for name, part in parts.items()} | {
+            "epoch": self.epoch,
+            "history": self.history,
+            "best": self.best,
+        }
+
+    def load_state(self, state: dict[str, Any]) -> None:
+        for name in ("model", "averaged", "optimizer", "schedule"):
+            getattr(self, name).load_state_dict(state[name])
+        self.epoch, self.history, self.best = state["epoch"], state["history"], state["best"]
+
+    def finish(self) -> Run:
+        model = CRNN(self.model.config)
+        model.load_state_dict(self.best["weights"])
+        return Run(model.eval(), self.history, self.best["epoch"])
