@@ -4,7 +4,9 @@ espeak-ng is licensed under the GPL-3; it is loaded at run time only. The calls 
 """
 
 import ctypes
-from functools import cache
+import shutil
+import tempfile
+from pathlib import Path
 
 import espeakng_loader
 import numpy as np
@@ -18,10 +20,16 @@ _Callback = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.POINTER(ctypes.c_short), ctype
 
 
 class Espeak:
-    """One synthesizer a process (the library keeps global state): take it from ``espeak()``."""
+    """A synthesizer with a state of its own: the same calls in the same order give the same samples.
+
+    The library keeps hidden state (the flutter of the pitch goes on from word to word) that nothing resets, so each
+    instance loads a copy of it.
+    """
 
     def __init__(self) -> None:
-        self._library = library = ctypes.CDLL(str(espeakng_loader.get_library_path()))
+        original = Path(espeakng_loader.get_library_path())
+        with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
+            self._library = library = ctypes.CDLL(shutil.copy(original, folder))
         library.espeak_Initialize.argtypes = [ctypes.c_int, ctypes.c_int, ctypes.c_char_p, ctypes.c_int]
         library.espeak_Synth.argtypes = [
             ctypes.c_char_p,
@@ -36,6 +44,7 @@ class Espeak:
         self.sample_rate = library.espeak_Initialize(_SYNCHRONOUS, 0, data, _DO_NOT_EXIT)
         if self.sample_rate <= 0:
             raise RuntimeError("espeak-ng did not start: reinstall the package espeakng-loader")
+        library.espeak_ng_SetRandSeed(ctypes.c_long(0))  # its breath noise
         self._pieces: list[np.ndarray] = []
         self._callback = _Callback(self._receive)
         library.espeak_SetSynthCallback(self._callback)
@@ -69,9 +78,3 @@ class Espeak:
         text = f"[[{''.join(phonemes)}]]".encode()
         self._library.espeak_Synth(text, len(text) + 1, 0, 1, 0, _UTF8 | _PHONEME_INPUT, None, None)
         return np.concatenate(self._pieces) if self._pieces else np.zeros(0, np.int16)
-
-
-@cache
-def espeak() -> Espeak:
-    """The synthesizer of this process, started on first use."""
-    return Espeak()

@@ -1,5 +1,7 @@
 """Judging a model on the clips of a subset, and keyword probabilities for any waveform."""
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
@@ -11,6 +13,7 @@ from kws.audio import SAMPLE_RATE, fit_to_length
 from kws.checkpoint import load_model, load_provenance
 from kws.data import TrainingData
 from kws.features import LogMel
+from kws.metrics import at_prevalence, bootstrap_interval, fa_fr_curve, one_minus_auc
 from kws.model import CRNN
 from kws.split import require_split
 
@@ -58,3 +61,58 @@ def judge_checkpoint(path: str | Path, data: TrainingData, subset: str = "test")
     """``judge`` for a saved model. Refuses (``SplitMismatch``) a split it was not trained with: test clips could have leaked."""
     require_split(load_provenance(path).split, data.split)
     return judge(load_model(path), data, subset)
+
+
+@dataclass(frozen=True)
+class Quality:
+    """Mean over seeds on one set of clips, with the 95 % bootstrap interval over clips of that mean.
+
+    Each of au_fa_fr, at_speech_commands and one_minus_auc is (mean, low, high); the three differ by a constant factor.
+    """
+
+    seeds: int
+    clips: int
+    keyword_clips: int
+    one_minus_auc: tuple[float, float, float]
+    spread: float  # standard deviation of 1 - AUC between seeds
+
+    @property
+    def au_fa_fr(self) -> tuple[float, ...]:
+        """At the prevalence of these clips."""
+        return tuple(at_prevalence(value, self.keyword_clips / self.clips) for value in self.one_minus_auc)
+
+    @property
+    def at_speech_commands(self) -> tuple[float, ...]:
+        """AU_FA_FR at Speech Commands prevalence, 344 in 12,945."""
+        return tuple(at_prevalence(value) for value in self.one_minus_auc)
+
+
+def quality(judged: Sequence[tuple[np.ndarray, np.ndarray]]) -> Quality:
+    """Quality of several seeds' models, each judged (probabilities, labels) on the same clips."""
+    labels = judged[0][1]
+    each = np.array([p for p, _ in judged])
+    values = [one_minus_auc(p, labels) for p in each]
+    interval = bootstrap_interval(each, labels)
+    spread = float(np.std(values, ddof=1)) if len(values) > 1 else float("nan")
+    return Quality(len(values), len(labels), int(labels.sum()), (float(np.mean(values)), *interval), spread)
+
+
+def hardest(
+    data: TrainingData, p: np.ndarray, labels: np.ndarray, count: int, subset: str = "test"
+) -> tuple[Tensor, list[str]]:
+    """The keyword clips of lowest and the other clips of highest probability, ``count`` of each: indices and titles."""
+    worst_keyword = np.flatnonzero(labels == 1)[np.argsort(p[labels == 1])[:count]]
+    worst_other = np.flatnonzero(labels == 0)[np.argsort(-p[labels == 0])[:count]]
+    rows = np.concatenate([worst_keyword, worst_other])
+    clips = data.split[subset][rows]
+    titles = [
+        f"{data.corpus.clips[i].name.replace('_nohash_', ' ')}\np = {p[row]:.3f}"
+        for i, row in zip(clips, rows, strict=True)
+    ]
+    return torch.from_numpy(clips), titles
+
+
+def threshold_at(p: np.ndarray, labels: np.ndarray, false_alarms: float) -> float:
+    """The lowest threshold with at most this share of all clips falsely accepted."""
+    thresholds, alarms, _ = fa_fr_curve(p, labels)
+    return float(thresholds[np.argmax(alarms <= false_alarms)])

@@ -9,7 +9,6 @@ import shutil
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import astuple, dataclass
-from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -22,7 +21,7 @@ from tqdm import tqdm
 from kws.acoustics import coloured_noise, convolve, mix_at_snr, power, room_responses
 from kws.audio import SAMPLE_RATE, fit_to_length, to_int16
 from kws.corpora import NOISE_FOLDER, Corpus, CorpusError, folder_corpus
-from kws.espeak import espeak
+from kws.espeak import Espeak
 
 # fmt: off
 COMMON_WORDS = (
@@ -120,10 +119,11 @@ def _clips(keyword: str, config: SyntheticConfig) -> Iterator[tuple[str, Tensor]
     """The files of the corpus, path and waveform, noises first."""
     rng = np.random.default_rng(config.seed)
     generator = torch.Generator().manual_seed(config.seed)
-    pronunciation = espeak().phonemes(keyword)
-    if not any(p.strip("',%") for p in pronunciation):
+    mouth = _Mouth(rng)
+    pronunciation = mouth.espeak.phonemes(keyword)
+    if not any(letter.isalpha() for letter in keyword) or not pronunciation:
         raise CorpusError(f"espeak-ng cannot say the keyword {keyword!r}: give a word in English spelling")
-    common = {word: espeak().phonemes(word) for word in COMMON_WORDS if word != keyword}
+    common = {word: mouth.espeak.phonemes(word) for word in COMMON_WORDS if word != keyword}
     similar = {
         f"like_{keyword}_{i}": p for i, p in enumerate(similar_words(pronunciation, config.confusable_words, rng), 1)
     }
@@ -132,7 +132,7 @@ def _clips(keyword: str, config: SyntheticConfig) -> Iterator[tuple[str, Tensor]
     speakers = [_speaker(i, config, rng, generator) for i in range(config.speakers)]
 
     noises = [coloured_noise(NOISE_SAMPLES, exponent, generator) for exponent in (0.0, 0.5, 1.0, 1.5)]
-    noises += [_babble(list(common.values()), speakers, rng), _hum(rng) + 0.2 * noises[2]]
+    noises += [_babble(list(common.values()), speakers, mouth, rng), _hum(rng) + 0.2 * noises[2]]
     for i, noise in enumerate(noises):
         yield f"{NOISE_FOLDER}/noise_{i}.flac", 0.5 * noise / noise.abs().max()
 
@@ -143,7 +143,7 @@ def _clips(keyword: str, config: SyntheticConfig) -> Iterator[tuple[str, Tensor]
             words = kinds[rng.choice(3, p=shares)]
             word = str(rng.choice(list(words)))
             speaker = speakers[rng.integers(len(speakers))]
-            voice = _say(words[word], speaker, rng)
+            voice = mouth.say(words[word], speaker)
             if word == keyword and len(voice) > 1.5 * SAMPLE_RATE:
                 raise CorpusError(
                     f"the keyword {keyword!r} takes {len(voice) / SAMPLE_RATE:.1f} s to say; a clip is 1 s: take a shorter one"
@@ -173,23 +173,26 @@ def _speaker(i: int, config: SyntheticConfig, rng: np.random.Generator, generato
     )
 
 
-def _say(phonemes: list[str], speaker: Speaker, rng: np.random.Generator) -> Tensor:
-    """The word as this speaker says it this time: float (samples,) at 16 kHz, silence trimmed."""
-    samples = espeak().say(
-        phonemes,
-        speaker.voice,
-        int(np.clip(speaker.words_per_minute * rng.uniform(0.85, 1.2), 80, 400)),
-        int(np.clip(speaker.pitch + rng.normal(0, 6), 0, 99)),
-        int(np.clip(speaker.pitch_range + rng.normal(0, 15), 0, 99)),
-    )
-    waveform = _resampler()(torch.from_numpy(samples.astype(np.float32) / 32768))
-    loud = torch.nonzero(waveform.abs() > 0.02 * waveform.abs().max()).flatten()
-    return waveform[loud[0] : loud[-1] + 1] if len(loud) else waveform
+class _Mouth:
+    """espeak-ng at 16 kHz, a little different every time."""
 
+    def __init__(self, rng: np.random.Generator):
+        self.rng = rng
+        self.espeak = Espeak()
+        self.resample = torchaudio.transforms.Resample(self.espeak.sample_rate, SAMPLE_RATE)
 
-@cache
-def _resampler() -> torchaudio.transforms.Resample:
-    return torchaudio.transforms.Resample(espeak().sample_rate, SAMPLE_RATE)
+    def say(self, phonemes: list[str], speaker: Speaker) -> Tensor:
+        """The word as this speaker says it this time: float (samples,), silence trimmed."""
+        samples = self.espeak.say(
+            phonemes,
+            speaker.voice,
+            int(np.clip(speaker.words_per_minute * self.rng.uniform(0.85, 1.2), 80, 400)),
+            int(np.clip(speaker.pitch + self.rng.normal(0, 6), 0, 99)),
+            int(np.clip(speaker.pitch_range + self.rng.normal(0, 15), 0, 99)),
+        )
+        waveform = self.resample(torch.from_numpy(samples.astype(np.float32) / 32768))
+        loud = torch.nonzero(waveform.abs() > 0.02 * waveform.abs().max()).flatten()
+        return waveform[loud[0] : loud[-1] + 1] if len(loud) else waveform
 
 
 def _place(voice: Tensor, rng: np.random.Generator) -> Tensor:
@@ -211,13 +214,13 @@ def _scenes(
     return (mixed / power(mixed).clamp_min(1e-10).sqrt() * torch.from_numpy(level).float()).clamp(-1, 1)
 
 
-def _babble(sayings: list[list[str]], speakers: list[Speaker], rng: np.random.Generator) -> Tensor:
+def _babble(sayings: list[list[str]], speakers: list[Speaker], mouth: _Mouth, rng: np.random.Generator) -> Tensor:
     """A minute of four people talking over each other."""
     babble = torch.zeros(NOISE_SAMPLES)
     for _ in range(4):
         position = 0
         while position < NOISE_SAMPLES:
-            voice = _say(sayings[rng.integers(len(sayings))], speakers[rng.integers(len(speakers))], rng)
+            voice = mouth.say(sayings[rng.integers(len(sayings))], speakers[rng.integers(len(speakers))])
             end = min(position + len(voice), NOISE_SAMPLES)
             babble[position:end] += voice[: end - position]
             position = end + int(rng.integers(0, SAMPLE_RATE // 5))

@@ -40,6 +40,7 @@ class TrainConfig:
     learning_rate: float = 4e-3
     warm_up: float = 0.1
     weight_decay: float = 0.01
+    label_smoothing: float = 0.0
     average: float = 0.998
     clip_gradient: float = 2.0
     masks: int = 0
@@ -79,13 +80,13 @@ def train(
         data.corpus.name, data.keyword, data.split.fingerprint, list(data.views.shape), model_config, config, seed
     )
     path = None if runs is None else Path(runs) / f"{name.replace(' ', '_')}-seed{seed}-{key}.pt"
-    trainer = _Trainer(data, model_config, config, seed, device)
+    trainer = Trainer(data, model_config, config, seed, device)
     if path is not None and path.exists():
         try:
             trainer.load_state(load_safely(path))
         except (CheckpointError, KeyError) as error:
             tqdm.write(f"{path.name} is not a state to resume from, starting anew ({error})")
-            trainer = _Trainer(data, model_config, config, seed, device)
+            trainer = Trainer(data, model_config, config, seed, device)
     with tqdm(total=config.epochs, initial=trainer.epoch, desc=f"{name}, seed {seed}", unit="epoch") as bar:
         while trainer.epoch < config.epochs:
             row = trainer.run_epoch()
@@ -99,7 +100,7 @@ def train(
     return trainer.finish()
 
 
-class _Trainer:
+class Trainer:
     def __init__(
         self, data: TrainingData, model_config: CRNNConfig, config: TrainConfig, seed: int, device: torch.device
     ):
@@ -130,7 +131,7 @@ class _Trainer:
         generator = torch.Generator().manual_seed(self.seed * 100_003 + self.epoch)
         drawn = torch.multinomial(self.draw_weights, len(self.train_clips), replacement=True, generator=generator)
         self.model.train()
-        losses = [self._step(rows, generator) for rows in drawn.split(self.config.batch)]
+        losses = [self.step(rows, generator) for rows in drawn.split(self.config.batch)]
         judged = self._judge()
         self.epoch += 1
         row = {
@@ -161,9 +162,9 @@ class _Trainer:
             )
         return log_mel.to(self.device), self.data.labels[clips].to(self.device)
 
-    def _step(self, rows: Tensor, generator: torch.Generator) -> Tensor:
+    def step(self, rows: Tensor, generator: torch.Generator) -> Tensor:
         log_mel, labels = self._batch(rows, generator)
-        loss = nn.functional.cross_entropy(self.model(log_mel), labels)
+        loss = nn.functional.cross_entropy(self.model(log_mel), labels, label_smoothing=self.config.label_smoothing)
         self.optimizer.zero_grad()
         loss.backward()
         nn.utils.clip_grad_norm_(self.model.parameters(), self.config.clip_gradient)

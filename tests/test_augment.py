@@ -32,14 +32,19 @@ def test_shift_by_whole_samples_is_exact(waveforms):
 
 def test_speed_raises_the_pitch():
     time = torch.arange(16_000) / 16_000
-    faster = change_speed_and_shift(torch.sin(2 * torch.pi * 500 * time)[None], torch.tensor([[1.1]]), torch.zeros(1, 1))
+    faster = change_speed_and_shift(
+        torch.sin(2 * torch.pi * 500 * time)[None], torch.tensor([[1.1]]), torch.zeros(1, 1)
+    )
     assert torch.fft.rfft(faster)[0].abs().argmax() == pytest.approx(550, abs=1)
 
 
 def test_convolution_equals_the_sum(waveforms):
     response = room_responses(torch.full((2, 1), 0.3), torch.full((2, 1), 0.5), generator(), seconds=0.01)
     expected = torch.stack(
-        [torch.nn.functional.conv1d(w[None, None], r.flip(0)[None, None], padding=159)[0, 0, :500] for w, r in zip(waveforms[:2, :500], response, strict=True)]
+        [
+            torch.nn.functional.conv1d(w[None, None], r.flip(0)[None, None], padding=159)[0, 0, :500]
+            for w, r in zip(waveforms[:2, :500], response, strict=True)
+        ]
     )
     torch.testing.assert_close(convolve(waveforms[:2, :500], response), expected, atol=1e-5, rtol=1e-4)
 
@@ -56,7 +61,9 @@ def test_views_are_reproducible_varied_and_finite(waveforms):
     waveforms[0] = 0  # a silent clip must not become NaN
 
     def views(seed):
-        return augment_waveforms(waveforms, [torch.randn(20_000)], waveforms.flip(0), WaveformAugmentation(), generator(seed))
+        return augment_waveforms(
+            waveforms, [torch.randn(20_000)], waveforms.flip(0), WaveformAugmentation(), generator(seed)
+        )
 
     torch.manual_seed(5)
     a = views(3)

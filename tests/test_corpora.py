@@ -78,7 +78,9 @@ def test_missing_file(tmp_path):
         read_audio(tmp_path / "gone.wav")
 
 
-@pytest.mark.parametrize(("samples", "expected"), [(3, [0, 1, 2, 3, 0]), (2, [0, 1, 2, 0, 0]), (7, [2, 3, 4, 5, 6]), (8, [2, 3, 4, 5, 6])])
+@pytest.mark.parametrize(
+    ("samples", "expected"), [(3, [0, 1, 2, 3, 0]), (2, [0, 1, 2, 0, 0]), (7, [2, 3, 4, 5, 6]), (8, [2, 3, 4, 5, 6])]
+)
 def test_fit_to_length(samples, expected):
     assert fit_to_length(torch.arange(1.0, samples + 1)[None], 5).tolist() == [expected]
 

@@ -6,10 +6,10 @@ import soundfile
 import torch
 from conftest import tone
 
+from kws.checkpoint import Provenance, save_model
 from kws.corpora import folder_corpus
 from kws.data import decode, training_data
 from kws.evaluate import judge, judge_checkpoint, keyword_probability
-from kws.checkpoint import Provenance, save_model
 from kws.features import LogMel
 from kws.model import CRNN
 from kws.split import SplitMismatch, published_split, speaker_split

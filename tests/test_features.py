@@ -19,7 +19,9 @@ def test_equals_torchaudio(waveform):
 
 
 def test_equals_torchaudio_without_centring(waveform):
-    mel = torchaudio.transforms.MelSpectrogram(16_000, n_fft=400, win_length=400, hop_length=160, n_mels=40, center=False)
+    mel = torchaudio.transforms.MelSpectrogram(
+        16_000, n_fft=400, win_length=400, hop_length=160, n_mels=40, center=False
+    )
     padded = torch.cat([torch.zeros(3, 400), waveform], 1)
     torch.testing.assert_close(LogMel()(padded[:, 400:]), mel(padded).clamp(1e-9, 1e9).log())
 

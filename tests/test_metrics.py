@@ -1,3 +1,5 @@
+import itertools
+
 import numpy as np
 import pytest
 
@@ -13,7 +15,7 @@ def brute_force_area(p, y):
         rejects = sum(1 for a, b in zip(p, y, strict=True) if a < t and b == 1) / n
         points.append((alarms, rejects))
     area = 0.0
-    for (x0, y0), (x1, y1) in zip(points, points[1:], strict=False):
+    for (x0, y0), (x1, y1) in itertools.pairwise(points):
         area += (x0 - x1) * (y0 + y1) / 2
     return area
 

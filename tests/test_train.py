@@ -13,7 +13,7 @@ from kws.evaluate import judge
 from kws.metrics import au_fa_fr
 from kws.model import CRNNConfig
 from kws.split import published_split
-from kws.train import TrainConfig, _Trainer, train
+from kws.train import TrainConfig, Trainer, train
 
 SMALL = CRNNConfig(channels=3, stride=(4, 8), hidden=8, layers=1, norm=True)
 SHORT = TrainConfig(epochs=4, batch=16, learning_rate=1e-2, average=0.9, masks=1)
@@ -55,14 +55,16 @@ def test_test_clips_have_no_influence(data):
 
 
 def test_batches_are_balanced(data):
-    trainer = _Trainer(data, SMALL, TrainConfig(keyword_share=0.25), 0, torch.device("cpu"))
-    drawn = torch.multinomial(trainer.draw_weights, 20_000, replacement=True, generator=torch.Generator().manual_seed(0))
+    trainer = Trainer(data, SMALL, TrainConfig(keyword_share=0.25), 0, torch.device("cpu"))
+    drawn = torch.multinomial(
+        trainer.draw_weights, 20_000, replacement=True, generator=torch.Generator().manual_seed(0)
+    )
     assert data.labels[trainer.train_clips[drawn]].float().mean() == pytest.approx(0.25, abs=0.015)
 
 
 def test_a_stopped_run_resumes_to_the_same_weights(data, tmp_path, monkeypatch):
     whole = train(data, SMALL, SHORT, runs=tmp_path / "whole")
-    real, epochs = _Trainer.run_epoch, []
+    real, epochs = Trainer.run_epoch, []
 
     def stop_in_the_third(self):
         if len(epochs) == 2:
@@ -70,7 +72,7 @@ def test_a_stopped_run_resumes_to_the_same_weights(data, tmp_path, monkeypatch):
         epochs.append(1)
         return real(self)
 
-    monkeypatch.setattr(_Trainer, "run_epoch", stop_in_the_third)
+    monkeypatch.setattr(Trainer, "run_epoch", stop_in_the_third)
     with pytest.raises(KeyboardInterrupt):
         train(data, SMALL, SHORT, runs=tmp_path / "stopped")
     monkeypatch.undo()
@@ -95,7 +97,9 @@ train(data, SMALL, SHORT.__class__(**(SHORT.__dict__ | {"epochs": 60})), runs=sy
 def test_a_killed_process_resumes(data, tone_folder, tmp_path):
     tests = Path(__file__).parent
     environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": f"{tests.parent}{os.pathsep}{tests}"}
-    process = subprocess.Popen([sys.executable, "-c", SCRIPT, tone_folder, tmp_path], env=environment, stderr=subprocess.DEVNULL)
+    process = subprocess.Popen(
+        [sys.executable, "-c", SCRIPT, tone_folder, tmp_path], env=environment, stderr=subprocess.DEVNULL
+    )
     while not list(tmp_path.glob("*.pt")):
         assert process.poll() is None, "the training ended before it could be killed"
         time.sleep(0.01)
@@ -109,7 +113,7 @@ def test_a_killed_process_resumes(data, tone_folder, tmp_path):
 
 def test_a_finished_run_is_loaded_and_another_setting_is_not_confused_with_it(data, tmp_path, monkeypatch):
     first = train(data, SMALL, SHORT, runs=tmp_path)
-    monkeypatch.setattr(_Trainer, "run_epoch", lambda self: pytest.fail("trained again"))
+    monkeypatch.setattr(Trainer, "run_epoch", lambda self: pytest.fail("trained again"))
     assert same_weights(first.model, train(data, SMALL, SHORT, runs=tmp_path).model)
     monkeypatch.undo()
     assert not same_weights(first.model, train(data, SMALL, SHORT, seed=1, runs=tmp_path).model)

@@ -1,0 +1,75 @@
+import shutil
+
+import pytest
+
+from kws.corpora import CorpusError, folder_corpus
+from kws.manifest import is_corpus_of, read_manifest, rebuild, write_manifest
+from kws.settings import Settings
+
+
+@pytest.fixture(autouse=True)
+def clean(monkeypatch, tmp_path):
+    for name in ("CORPUS", "KEYWORD", "SEEDS", "EPOCHS", "VIEWS", "CLIPS", "CACHE"):
+        monkeypatch.delenv(f"KWS_{name}", raising=False)
+    monkeypatch.chdir(tmp_path)
+
+
+def test_environment_overrides(monkeypatch):
+    monkeypatch.setenv("KWS_KEYWORD", "marvin")
+    monkeypatch.setenv("KWS_SEEDS", "1")
+    settings = Settings.from_environment(keyword="happy", seeds=3, epochs=7)
+    assert (settings.keyword, settings.seeds, settings.epochs, settings.corpus) == ("marvin", 1, 7, "synthetic")
+
+
+def test_bad_values(monkeypatch):
+    with pytest.raises(ValueError, match="seeds must be at least 1"):
+        Settings.from_environment(seeds=0)
+    monkeypatch.setenv("KWS_EPOCHS", "many")
+    with pytest.raises(ValueError, match="KWS_EPOCHS must be a whole number, not 'many'"):
+        Settings.from_environment()
+
+
+def test_corpora(tone_folder):
+    assert Settings(str(tone_folder), "low").open_corpus().words["low"] == 40
+    with pytest.raises(CorpusError, match="'sheila'"):
+        Settings(str(tone_folder), "sheila").open_corpus()
+    with pytest.raises(CorpusError, match="no corpus 'nowhere'"):
+        Settings("nowhere", "low").open_corpus()
+
+
+def test_results_of_another_corpus_go_elsewhere(tone_folder, tmp_path):
+    """Only the very corpus that a committed manifest lists writes to its folder."""
+    corpus = folder_corpus(tone_folder, "tones")
+    settings = Settings(str(tone_folder), "low")
+    assert settings.results_name(corpus) == "tones-low"
+    write_manifest(corpus, tmp_path / "weights" / "low" / "manifest.csv")
+    assert settings.results_name(corpus) == "low"
+    assert settings.results_name(corpus.without([corpus.clips[0].name])) == "tones-low"
+
+
+def test_manifest_rebuilds_the_corpus_from_archives(tone_folder, tmp_path):
+    corpus = folder_corpus(tone_folder, "tones").without(["low/00000000_nohash_1"])
+    write_manifest(corpus, tmp_path / "manifest.csv")
+    rows = read_manifest(tmp_path / "manifest.csv")
+    assert len(rows) == 119 + 1
+    assert rows[0].keys() == {"word", "clip", "speaker", "pcm_md5"}
+    first, second = tmp_path / "v1", tmp_path / "v2"  # clips spread over two archives, one of them renumbered
+    shutil.copytree(tone_folder, first)
+    (second / "low").mkdir(parents=True)
+    moved = next((first / "low").glob("00000005_nohash_0.*"))
+    moved.rename(second / "low" / ("00000005_nohash_9" + moved.suffix))
+    built = rebuild(tmp_path / "manifest.csv", [first, second], tmp_path / "built")
+    assert [c.name for c in built.clips] == [c.name for c in corpus.clips]
+    assert is_corpus_of(built, tmp_path / "manifest.csv")
+    assert [p.name for p in built.noise_paths] == ["hiss.wav"]
+    with pytest.raises(CorpusError, match="is there already"):
+        rebuild(tmp_path / "manifest.csv", [first], tmp_path / "built")
+    with pytest.raises(CorpusError, match="1 clips of the manifest are in none.*low/00000005_nohash_0"):
+        rebuild(tmp_path / "manifest.csv", [first], tmp_path / "other")
+    assert not (tmp_path / "other").exists()
+
+
+def test_not_a_manifest(tmp_path):
+    (tmp_path / "other.csv").write_text("a,b\n1,2\n")
+    with pytest.raises(CorpusError, match="not a manifest"):
+        read_manifest(tmp_path / "other.csv")
