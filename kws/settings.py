@@ -26,7 +26,7 @@ class Settings:
     corpus: str = "synthetic"
     keyword: str = "sheila"
     seeds: int = 3
-    epochs: int = 100
+    epochs: int = 50
     views: int = 8
     clips: int = 3600
     cache: str = ".cache"
