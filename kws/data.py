@@ -34,7 +34,8 @@ class ClipData:
 class TrainingData:
     """The clips of one keyword under one split.
 
-    labels (clips,) int64; log_mel (clips, 40, 101); views (n_views, train clips, 40, 101) float16, row ``i`` being clip ``split.train[i]``.
+    labels (clips,) int64; log_mel (clips, 40, 101); views (n_views, train clips, 40, 101) float16, row ``i`` being clip ``split.train[i]``;
+    key names all of it: same key, same data.
     """
 
     corpus: Corpus
@@ -43,6 +44,7 @@ class TrainingData:
     labels: Tensor
     log_mel: Tensor
     views: Tensor
+    key: str
 
 
 def decode(corpus: Corpus, cache: str | Path | None = None) -> ClipData:
@@ -70,7 +72,10 @@ def training_data(
     seed: int = 0,
     cache: str | Path | None = None,
 ) -> TrainingData:
-    """Add the augmented views of the training clips. No clip of another subset goes into them, not even as babble."""
+    """Add the augmented views of the training clips; no views (0) are enough to evaluate.
+
+    No clip of another subset goes into the views, not even as babble.
+    """
     check_no_leak(clips.corpus, split)
 
     def make() -> dict:
@@ -78,7 +83,7 @@ def training_data(
 
     key = fingerprint(VERSION, split.fingerprint, views, augmentation, seed, _digest(clips.waveforms))
     value = cached(_file(cache, clips.corpus, f"views-{split.kind}"), key, make)
-    return TrainingData(clips.corpus, keyword, split, clips.corpus.labels(keyword), clips.log_mel, value["views"])
+    return TrainingData(clips.corpus, keyword, split, clips.corpus.labels(keyword), clips.log_mel, value["views"], fingerprint(key, keyword))
 
 
 def _make_views(

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from kws.audio import SAMPLE_RATE, fit_to_length
-from kws.checkpoint import load_model, load_provenance
+from kws.checkpoint import Provenance, load_model, load_provenance
 from kws.data import TrainingData
 from kws.features import LogMel
 from kws.metrics import at_prevalence, bootstrap_interval, fa_fr_curve, one_minus_auc
@@ -61,6 +61,13 @@ def judge_checkpoint(path: str | Path, data: TrainingData, subset: str = "test")
     """``judge`` for a saved model. Refuses (``SplitMismatch``) a split it was not trained with: test clips could have leaked."""
     require_split(load_provenance(path).split, data.split)
     return judge(load_model(path), data, subset)
+
+
+def provenance(data: TrainingData, seed: int, metrics: dict[str, float]) -> Provenance:
+    """What a checkpoint says of a model that was trained on this data."""
+    return Provenance(
+        data.keyword, data.corpus.name, data.split.fingerprint, data.split.kind, data.split.seed, seed, metrics
+    )
 
 
 @dataclass(frozen=True)

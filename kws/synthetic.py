@@ -131,7 +131,8 @@ def _clips(keyword: str, config: SyntheticConfig) -> Iterator[tuple[str, Tensor]
         raise CorpusError(f"espeak-ng cannot say the keyword {keyword!r}: give a word in English spelling")
     common = {word: mouth.espeak.phonemes(word) for word in COMMON_WORDS if word != keyword}
     similar = {
-        f"like_{keyword}_{i}": p for i, p in enumerate(similar_words(pronunciation, config.confusable_words, config.swaps, rng), 1)
+        f"like_{keyword}_{i}": p
+        for i, p in enumerate(similar_words(pronunciation, config.confusable_words, config.swaps, rng), 1)
     }
     kinds = [{keyword: pronunciation}, similar, common]
     shares = [config.keyword_share, config.confusable_share, 1 - config.keyword_share - config.confusable_share]

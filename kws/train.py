@@ -60,6 +60,11 @@ class Run:
     history: list[dict[str, float]]
     best_epoch: int
 
+    @property
+    def validation_loss(self) -> float:
+        """Of the kept epoch."""
+        return self.history[self.best_epoch - 1]["validation_loss"]
+
 
 def train(
     data: TrainingData,
