@@ -48,10 +48,9 @@ def augment_waveforms(
 
     x = change_speed_and_shift(waveforms, uniform(config.speed), uniform(config.shift_seconds) * SAMPLE_RATE)
     in_room = happens(config.room_share)[:, 0]
-    responses = room_responses(
-        uniform(config.rt60_seconds)[in_room], uniform(config.reverberant_level)[in_room], generator
-    )
-    x[in_room] = convolve(x[in_room], responses)
+    rt60, level = uniform(config.rt60_seconds)[in_room], uniform(config.reverberant_level)[in_room]
+    if in_room.any():  # MKL's FFT fails on an empty batch
+        x[in_room] = convolve(x[in_room], room_responses(rt60, level, generator))
     noise = torch.stack([_cut(noises, samples, generator) for _ in range(batch)])
     noise = torch.where(happens(config.babble_share), babble, noise)
     x = torch.where(happens(config.noise_share), mix_at_snr(x, noise, uniform(config.snr_db)), x)

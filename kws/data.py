@@ -15,7 +15,7 @@ from kws.corpora import Corpus, load_clips, load_noises
 from kws.features import BATCH, N_MELS, LogMel, frames_in, log_mels
 from kws.split import Split, check_no_leak
 
-VERSION = 1  # of what is cached: raise it when features or augmentation change
+VERSION = 2  # of what is cached: raise it when features or augmentation change
 
 
 @dataclass(frozen=True)
@@ -83,7 +83,15 @@ def training_data(
 
     key = fingerprint(VERSION, split.fingerprint, views, augmentation, seed, _digest(clips.waveforms))
     value = cached(_file(cache, clips.corpus, f"views-{split.kind}"), key, make)
-    return TrainingData(clips.corpus, keyword, split, clips.corpus.labels(keyword), clips.log_mel, value["views"], fingerprint(key, keyword))
+    return TrainingData(
+        clips.corpus,
+        keyword,
+        split,
+        clips.corpus.labels(keyword),
+        clips.log_mel,
+        value["views"],
+        fingerprint(key, keyword),
+    )
 
 
 def _make_views(

@@ -75,6 +75,14 @@ def test_views_are_reproducible_varied_and_finite(waveforms):
     assert a.shape == waveforms.shape
 
 
+@pytest.mark.parametrize("share", [0.0, 1.0])
+def test_no_room_and_every_room(waveforms, share):
+    """A batch in which no clip is in a room once crashed the FFT."""
+    config = WaveformAugmentation(speed=(1, 1), shift_seconds=(0, 0), gain_db=(0, 0), noise_share=0, room_share=share)
+    changed = augment_waveforms(waveforms[:1], [torch.randn(20_000)], waveforms[:1], config, generator())
+    assert torch.allclose(changed, waveforms[:1], atol=0.02) == (share == 0)  # float32 positions, as above
+
+
 def test_spec_augment_hides_at_most_what_it_says():
     log_mel = torch.arange(1.0, 41.0)[None, :, None].repeat(200, 1, 101) + torch.arange(101.0) * 100
     changed = (spec_augment(log_mel, generator(), masks=1, bands=8, frames=20) != log_mel).float()
