@@ -6,7 +6,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 NOTEBOOKS := $(wildcard *.ipynb)
-EXECUTE = $(BIN)/jupyter nbconvert --to notebook --execute --ExecutePreprocessor.timeout=-1 --ExecutePreprocessor.coalesce_streams=True
+EXECUTE = $(BIN)/jupyter nbconvert --to notebook --execute --ExecutePreprocessor.timeout=-1 --CoalesceStreamsPreprocessor.enabled=True
 
 .PHONY: notebooks publish test lint clean
 

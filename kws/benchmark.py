@@ -1,17 +1,24 @@
-"""How long an epoch takes when clips are decoded and transformed once, against doing both in every epoch."""
+"""How long an epoch takes when clips are decoded and transformed once, and how much memory a corpus needs.
 
+``python -m kws.benchmark FOLDER KEYWORD [--clips N]`` prints the peak memory of preparing both splits and training an epoch on each.
+"""
+
+import argparse
+import resource
+import tempfile
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import nn
 
 from kws.audio import fit_to_length, read_audio
-from kws.corpora import CLIP_SAMPLES
-from kws.data import TrainingData
+from kws.corpora import CLIP_SAMPLES, folder_corpus
+from kws.data import TrainingData, decode, training_data
 from kws.features import LogMel
 from kws.model import CRNN
-from kws.train import TrainConfig, Trainer
+from kws.split import SPLITS
+from kws.train import TrainConfig, Trainer, train
 
 
 @dataclass(frozen=True)
@@ -33,7 +40,7 @@ def compare_epochs(data: TrainingData, sample: int = 1024, repeats: int = 3) -> 
     The usual way: read the file, log-mel of one clip at a time, collect a batch, one training step; the cached way: this
     package's ``train``. Same model, batch size and thread count.
     """
-    config = TrainConfig(epochs=1)
+    config = TrainConfig(epochs=repeats)  # the schedule must last for all repeats
     trainer = Trainer(data, CRNN().config, config, 0, torch.device("cpu"))
     rows = torch.arange(min(sample, len(data.split.train)))
     front_end = LogMel()
@@ -65,3 +72,32 @@ def compare_epochs(data: TrainingData, sample: int = 1024, repeats: int = 3) -> 
     scale = len(data.split.train) / len(rows)
     usual_seconds, cached_seconds = (sorted(values)[len(values) // 2] * scale for values in seconds.values())
     return EpochTimes(usual_seconds, cached_seconds, len(data.split.train))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description="Peak memory of preparing both splits of a corpus and training one epoch on each."
+    )
+    parser.add_argument("folder")
+    parser.add_argument("keyword")
+    parser.add_argument("--clips", type=int, help="take only so many clips, evenly spread")
+    arguments = parser.parse_args()
+    corpus = folder_corpus(arguments.folder)
+    if arguments.clips:
+        corpus = replace(
+            corpus, clips=tuple(corpus.clips[i * len(corpus.clips) // arguments.clips] for i in range(arguments.clips))
+        )
+    with tempfile.TemporaryDirectory() as cache:
+        clips = decode(corpus, cache)
+        sets = [
+            training_data(clips, arguments.keyword, make(clips.corpus, arguments.keyword), cache=cache)
+            for make in SPLITS.values()
+        ]
+        for data in sets:
+            train(data, config=TrainConfig(epochs=1))
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
+    print(f"{len(corpus.clips):,} clips, {sets[0].views.shape[0]} views, two splits: peak memory {peak:.2f} GB")
+
+
+if __name__ == "__main__":
+    main()

@@ -41,4 +41,5 @@ def cached(path: str | Path | None, key: str, make: Callable[[], dict]) -> dict:
             torch.save({"key": key, "value": value}, temporary)
     except (OSError, RuntimeError) as error:  # torch reports a full disk as a RuntimeError
         tqdm.write(f"cache {path.name} could not be written, going on without it ({error})")
-    return value
+        return value
+    return load_safely(path, mmap=True)["value"]  # mapped: the memory it was made in is free again

@@ -40,12 +40,13 @@ class Provenance:
 
 def save_model(path: str | Path, model: CRNN, provenance: Provenance) -> None:
     """Write ``{format, format_version, config, state_dict, provenance}``; a kill or a full disk leaves the old file as it was."""
+    metrics = {name: float(value) for name, value in provenance.metrics.items()}  # NumPy's numbers would not load safely
     content = {
         "format": FORMAT,
         "format_version": FORMAT_VERSION,
         "config": asdict(model.config),
         "state_dict": {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()},
-        "provenance": asdict(provenance),
+        "provenance": asdict(provenance) | {"metrics": metrics},
     }
     with replacing(path) as temporary:
         torch.save(content, temporary)

@@ -61,7 +61,7 @@ def au_fa_fr(probabilities, labels) -> float:
 
 def one_minus_auc(probabilities, labels) -> float:
     """1 - AUC: the probability that a random other clip scores above a random keyword clip (ties count half)."""
-    prevalence = np.mean(np.asarray(labels) == 1)
+    prevalence = float(np.mean(np.asarray(labels) == 1))
     return au_fa_fr(probabilities, labels) / (prevalence * (1 - prevalence))
 
 

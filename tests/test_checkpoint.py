@@ -3,6 +3,7 @@ import os
 import pickle
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 
@@ -12,7 +13,7 @@ from kws.cache import cached
 from kws.checkpoint import CheckpointError, Provenance, load_provenance, read_checkpoint
 from kws.files import replacing
 
-PROVENANCE = Provenance("happy", "tones", "abc", "published", 0, 1, {"test 1-AUC": 0.001})
+PROVENANCE = Provenance("happy", "tones", "abc", "published", 0, 1, {"test 1-AUC": np.float64(0.001)})
 
 
 @pytest.fixture
