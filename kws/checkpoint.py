@@ -40,7 +40,9 @@ class Provenance:
 
 def save_model(path: str | Path, model: CRNN, provenance: Provenance) -> None:
     """Write ``{format, format_version, config, state_dict, provenance}``; a kill or a full disk leaves the old file as it was."""
-    metrics = {name: float(value) for name, value in provenance.metrics.items()}  # NumPy's numbers would not load safely
+    metrics = {
+        name: float(value) for name, value in provenance.metrics.items()
+    }  # NumPy's numbers would not load safely
     content = {
         "format": FORMAT,
         "format_version": FORMAT_VERSION,

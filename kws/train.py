@@ -1,5 +1,6 @@
 """Training: class-balanced batches of augmented views, AdamW, a one-cycle schedule, averaged weights, the best epoch kept."""
 
+import math
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +19,10 @@ from kws.evaluate import probabilities
 from kws.files import replacing
 from kws.metrics import au_fa_fr
 from kws.model import CRNN, CRNNConfig
+
+
+class TrainingError(RuntimeError):
+    """A training that cannot go on; the message says what to change."""
 
 
 @dataclass(frozen=True)
@@ -47,6 +52,12 @@ class TrainConfig:
     masks: int = 0
     mask_bands: float = 3.0
     mask_frames: float = 8.0
+
+    def __post_init__(self) -> None:
+        if min(self.epochs, self.batch) < 1 or not self.learning_rate > 0 or not 0 < self.keyword_share < 1:
+            raise ValueError(
+                f"epochs and batch must be at least 1, learning_rate positive, keyword_share within 0 and 1: {self}"
+            )
 
 
 @dataclass
@@ -78,13 +89,12 @@ def train(
     """Train one model; on the CPU the same data, configs and seed give the same weights.
 
     The best epoch is the one of lowest loss on the validation clips: their AU_FA_FR hangs on one or two mislabelled
-    clips among a hundred or so of the keyword, and chose worse epochs. With a folder ``runs`` the state is kept there after every epoch: a killed run goes on from it to the same weights, and a
-    finished one is loaded. The device is a GPU if there is one.
+    clips among a hundred or so of the keyword, and chose worse epochs. With a folder ``runs`` the state is kept there
+    after every epoch: a killed run goes on from it to the same weights, and a finished one is loaded. The device is a
+    GPU if there is one. Raises ``TrainingError`` if the loss is no longer a number.
     """
     device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
-    key = fingerprint(
-        data.corpus.name, data.keyword, data.split.fingerprint, list(data.views.shape), model_config, config, seed
-    )
+    key = fingerprint(data.key, model_config, config, seed)
     path = None if runs is None else Path(runs) / f"{name.replace(' ', '_')}-seed{seed}-{key}.pt"
     trainer = Trainer(data, model_config, config, seed, device)
     if path is not None and path.exists():
@@ -107,6 +117,8 @@ def train(
 
 
 class Trainer:
+    """The state of one training, epoch by epoch; ``train`` drives it."""
+
     def __init__(
         self, data: TrainingData, model_config: CRNNConfig, config: TrainConfig, seed: int, device: torch.device
     ):
@@ -138,11 +150,16 @@ class Trainer:
         drawn = torch.multinomial(self.draw_weights, len(self.train_clips), replacement=True, generator=generator)
         self.model.train()
         losses = [self.step(rows, generator) for rows in drawn.split(self.config.batch)]
+        loss = float(torch.stack(losses).mean())
+        if not math.isfinite(loss):
+            raise TrainingError(
+                f"the loss is {loss} in epoch {self.epoch + 1}: the training has diverged, lower the learning rate"
+            )
         area, validation_loss = self._judge()
         self.epoch += 1
         row = {
             "epoch": self.epoch,
-            "loss": float(torch.stack(losses).mean()),
+            "loss": loss,
             "validation_au_fa_fr": area,
             "validation_loss": validation_loss,
             "seconds": time.perf_counter() - started,

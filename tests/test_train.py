@@ -14,7 +14,7 @@ from kws.evaluate import judge
 from kws.metrics import au_fa_fr
 from kws.model import CRNNConfig
 from kws.split import published_split
-from kws.train import TrainConfig, Trainer, train
+from kws.train import TrainConfig, Trainer, TrainingError, train
 
 SMALL = CRNNConfig(channels=3, stride=(4, 8), hidden=8, layers=1, norm=True)
 SHORT = TrainConfig(epochs=4, batch=16, learning_rate=1e-2, average=0.9, masks=1)
@@ -134,6 +134,14 @@ def test_the_bar_shows_loss_quality_and_seconds(data, capsys):
     shown = capsys.readouterr().err
     for part in ("shown, seed 0", "loss 0.", "AU_FA_FR", " s]"):
         assert part in shown
+
+
+def test_bad_recipes(data):
+    for bad in ({"epochs": 0}, {"batch": 0}, {"learning_rate": -1.0}, {"keyword_share": 1.0}):
+        with pytest.raises(ValueError, match="must be"):
+            TrainConfig(**bad)
+    with pytest.raises(TrainingError, match="lower the learning rate"):
+        train(replace(data, views=torch.full_like(data.views, torch.nan)), SMALL, SHORT)
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU here")
