@@ -6,7 +6,10 @@
 PYTHON ?= python3
 BIN := .venv/bin
 NOTEBOOKS := $(wildcard *.ipynb)
-EXECUTE = $(BIN)/jupyter nbconvert --to notebook --execute --ExecutePreprocessor.timeout=-1 --CoalesceStreamsPreprocessor.enabled=True
+CONVERT = $(BIN)/jupyter nbconvert --to notebook
+EXECUTE = $(CONVERT) --execute --ExecutePreprocessor.timeout=-1
+# A second pass joins the pieces of each progress bar.
+TIDY = $(CONVERT) --inplace --CoalesceStreamsPreprocessor.enabled=True
 
 .PHONY: notebooks publish test lint clean
 
@@ -17,10 +20,12 @@ EXECUTE = $(BIN)/jupyter nbconvert --to notebook --execute --ExecutePreprocessor
 
 notebooks: .venv/ready
 	$(EXECUTE) --output-dir build $(NOTEBOOKS)
+	$(TIDY) $(addprefix build/,$(NOTEBOOKS))
 
 # The committed notebooks: run in place, on the corpus that KWS_CORPUS and KWS_KEYWORD name.
 publish: .venv/ready
 	$(EXECUTE) --inplace $(NOTEBOOKS)
+	$(TIDY) $(NOTEBOOKS)
 
 test: .venv/ready
 	$(BIN)/python -m pytest

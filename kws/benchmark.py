@@ -13,7 +13,8 @@ import torch
 from torch import nn
 
 from kws.audio import fit_to_length, read_audio
-from kws.corpora import CLIP_SAMPLES, folder_corpus
+from kws.augment import WaveformAugmentation, augment_waveforms
+from kws.corpora import CLIP_SAMPLES, folder_corpus, load_noises
 from kws.data import TrainingData, decode, training_data
 from kws.features import LogMel
 from kws.model import CRNN
@@ -37,22 +38,22 @@ class EpochTimes:
 def compare_epochs(data: TrainingData, sample: int = 1024, repeats: int = 3) -> EpochTimes:
     """Time both ways in turn on the first ``sample`` training clips, medians of ``repeats``, scaled to all training clips.
 
-    The usual way: read the file, log-mel of one clip at a time, collect a batch, one training step; the cached way: this
-    package's ``train``. Same model, batch size and thread count.
+    The usual way: read each file, augment a batch of waveforms as the views were, log-mel of one clip at a time, one
+    training step. The cached way: this package's ``train``. Same model, batch size and thread count.
     """
     config = TrainConfig(epochs=repeats)  # the schedule must last for all repeats
     trainer = Trainer(data, CRNN().config, config, 0, torch.device("cpu"))
     rows = torch.arange(min(sample, len(data.split.train)))
-    front_end = LogMel()
+    front_end, noises = LogMel(), load_noises(data.corpus)
     model, generator = CRNN(), torch.Generator().manual_seed(0)
     optimizer = torch.optim.AdamW(model.parameters())
 
     def usual() -> None:
         for batch in rows.split(config.batch):
             clips = data.split.train[batch]
-            log_mel = torch.stack(
-                [front_end(fit_to_length(read_audio(data.corpus.clips[i].path), CLIP_SAMPLES)) for i in clips]
-            )
+            waveforms = torch.stack([fit_to_length(read_audio(data.corpus.clips[i].path), CLIP_SAMPLES) for i in clips])
+            takes = augment_waveforms(waveforms, noises, waveforms.flip(0), WaveformAugmentation(), generator)
+            log_mel = torch.stack([front_end(take) for take in takes])
             loss = nn.functional.cross_entropy(model(log_mel), data.labels[clips])
             optimizer.zero_grad()
             loss.backward()

@@ -100,7 +100,7 @@ def _make_views(
     generator = torch.Generator().manual_seed(seed)
     front_end, noises = LogMel(), load_noises(clips.corpus)
     result = torch.empty(views, len(train), N_MELS, frames_in(clips.waveforms.shape[1]), dtype=torch.float16)
-    with tqdm(total=views * len(train), desc=f"augmenting, {views} views", unit="clip") as bar:
+    with tqdm(total=views * len(train), desc=f"augmenting, {views} views", unit="clip", disable=not views) as bar:
         for view in result:
             for start in range(0, len(train), BATCH):
                 batch = train[start : start + BATCH]

@@ -60,13 +60,12 @@ def plot_training(histories: dict[str, list[dict[str, float]]], chosen: dict[str
     figure, (left, right) = plt.subplots(1, 2, figsize=(12, 3.8), layout="constrained")
     for name, history in histories.items():
         epochs = [row["epoch"] for row in history]
-        (line,) = left.plot(epochs, [row["loss"] for row in history], label=f"{name}, train")
+        (line,) = left.plot(epochs, [row["loss"] for row in history])
         left.plot(
             epochs,
             [row["validation_loss"] for row in history],
             ":",
             color=line.get_color(),
-            label=f"{name}, validation",
         )
         areas = [row["validation_au_fa_fr"] for row in history]
         right.plot(epochs, areas, color=line.get_color(), label=name)
@@ -83,6 +82,8 @@ def plot_training(histories: dict[str, list[dict[str, float]]], chosen: dict[str
         ylabel="AU_FA_FR (lower is better)",
     )
     right.set_yscale("symlog", linthresh=1e-6)
+    for style, label in (("-", "train"), (":", "validation")):
+        left.plot([], [], style, color="black", label=label)
     left.legend(fontsize=8)
     right.legend(fontsize=8)
     return figure

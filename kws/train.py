@@ -40,14 +40,14 @@ class TrainConfig:
     """
 
     epochs: int = 50
-    batch: int = 128
+    batch: int = 256
     keyword_share: float = 0.5
     clean_share: float = 0.1
-    learning_rate: float = 5e-3
+    learning_rate: float = 6e-3
     warm_up: float = 0.1
     weight_decay: float = 0.01
-    label_smoothing: float = 0.1
-    average: float = 0.997
+    label_smoothing: float = 0.03
+    average: float = 0.996
     clip_gradient: float = 2.0
     masks: int = 0
     mask_bands: float = 3.0
