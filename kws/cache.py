@@ -5,11 +5,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import torch
 from tqdm import tqdm
 
-from kws.checkpoint import CheckpointError, load_safely
-from kws.files import replacing
+from kws.checkpoint import CheckpointError, load_safely, save_whole
 
 
 def fingerprint(*parts: Any) -> str:
@@ -37,9 +35,8 @@ def cached(path: str | Path | None, key: str, make: Callable[[], dict]) -> dict:
             tqdm.write(f"cache {path.name} is damaged: making it again")
     value = make()
     try:
-        with replacing(path) as temporary:
-            torch.save({"key": key, "value": value}, temporary)
-    except (OSError, RuntimeError) as error:  # torch reports a full disk as a RuntimeError
+        save_whole({"key": key, "value": value}, path)
+    except OSError as error:
         tqdm.write(f"cache {path.name} could not be written, going on without it ({error})")
         return value
     return load_safely(path, mmap=True)["value"]  # mapped: the memory it was made in is free again

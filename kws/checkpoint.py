@@ -50,8 +50,18 @@ def save_model(path: str | Path, model: CRNN, provenance: Provenance) -> None:
         "state_dict": {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()},
         "provenance": asdict(provenance) | {"metrics": metrics},
     }
-    with replacing(path) as temporary:
-        torch.save(content, temporary)
+    save_whole(content, path)
+
+
+def save_whole(content: Any, path: str | Path) -> None:
+    """``torch.save``, whole or not at all. Raises ``OSError`` naming the file, also for a full disk, which torch does not name."""
+    try:
+        with replacing(path) as temporary:
+            torch.save(content, temporary)
+    except (OSError, RuntimeError) as error:
+        raise OSError(
+            f"{path}: could not be written, what was there before is kept; is the disk full? ({error})"
+        ) from error
 
 
 def load_model(path: str | Path) -> CRNN:
@@ -63,13 +73,8 @@ def load_model(path: str | Path) -> CRNN:
     content = read_checkpoint(path)
     try:
         model = CRNN(_config(content["config"]))
-        model.load_state_dict(
-            {
-                name: tensor.float() if tensor.is_floating_point() else tensor
-                for name, tensor in content["state_dict"].items()
-            }
-        )
-    except (ConfigError, TypeError, AttributeError, RuntimeError) as error:
+        model.load_state_dict({name: _as_float32(name, tensor) for name, tensor in content["state_dict"].items()})
+    except (ConfigError, TypeError, ValueError, IndexError, AttributeError, RuntimeError) as error:
         raise CheckpointError(f"{path}: its config and its tensors do not make a model ({error})") from error
     return model.eval()
 
@@ -92,13 +97,13 @@ def read_checkpoint(path: str | Path) -> dict[str, Any]:
     content = load_safely(path)
     if not isinstance(content, dict) or content.get("format") != FORMAT:
         raise CheckpointError(f"{path}: not a checkpoint of this package; it takes those that kws.save_model wrote")
+    missing = {"format_version", "config", "state_dict", "provenance"} - content.keys()
+    if missing:
+        raise CheckpointError(f"{path}: lacks {', '.join(sorted(missing))}; get the file again")
     if content["format_version"] > FORMAT_VERSION:
         raise CheckpointError(
             f"{path}: written by a newer version of kws (format {content['format_version']}, this one reads up to {FORMAT_VERSION}): update kws"
         )
-    missing = {"config", "state_dict", "provenance"} - content.keys()
-    if missing:
-        raise CheckpointError(f"{path}: lacks {', '.join(sorted(missing))}; get the file again")
     return content
 
 
@@ -109,6 +114,9 @@ def load_safely(path: str | Path, mmap: bool = False) -> Any:
         raise FileNotFoundError(f"{path}: there is no such file")
     if not zipfile.is_zipfile(path):
         raise CheckpointError(f"{path}: truncated, or not a PyTorch file; get or write it again")
+    with zipfile.ZipFile(path) as archive:
+        if any(name.endswith("/constants.pkl") for name in archive.namelist()):
+            raise CheckpointError(f"{path}: a TorchScript model; load it with torch.jit.load")
     try:
         return torch.load(path, map_location="cpu", weights_only=True, mmap=mmap)
     except pickle.UnpicklingError as error:
@@ -124,3 +132,14 @@ def _config(stored: dict[str, Any]) -> CRNNConfig:
     if unknown:
         raise ConfigError(f"unknown config fields: {', '.join(sorted(unknown))}")
     return CRNNConfig(**{name: tuple(value) if isinstance(value, list) else value for name, value in stored.items()})
+
+
+def _as_float32(name: str, tensor: Tensor) -> Tensor:
+    """A stored tensor as the model takes it; only batch norm's counter is not a float."""
+    if name.endswith("num_batches_tracked"):
+        return tensor
+    if not tensor.is_floating_point():
+        raise ValueError(f"{name} is stored as {tensor.dtype}, which this version does not read")
+    if not torch.isfinite(tensor).all():
+        raise ValueError(f"{name} holds NaN or infinite values")
+    return tensor.float()

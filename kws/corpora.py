@@ -21,6 +21,16 @@ class CorpusError(ValueError):
     """A corpus that cannot be used as it is; the message names what is wrong and what to do."""
 
 
+def normal_keyword(keyword: str) -> str:
+    """A keyword as the user may type it, in lower case and without spaces around it."""
+    return " ".join(keyword.lower().split())
+
+
+def word_of(keyword: str) -> str:
+    """The name of a keyword's folder: that of a phrase has underscores."""
+    return normal_keyword(keyword).replace(" ", "_")
+
+
 @dataclass(frozen=True, order=True)
 class Clip:
     """One recording of one word. ``name`` is ``<word>/<file without suffix>``: the same for a wav and its flac copy."""
@@ -51,7 +61,7 @@ class Corpus:
 
     def labels(self, keyword: str) -> Tensor:
         """(clips,) int64, 1 where the clip is of the keyword. Raises ``CorpusError`` if none is, naming the words there are."""
-        if (keyword := keyword.replace(" ", "_")) not in self.words:
+        if keyword not in self.words:
             known = ", ".join(sorted(self.words))
             raise CorpusError(f"corpus {self.name!r} has no clip of the keyword {keyword!r}; its words are: {known}")
         return torch.tensor([int(clip.word == keyword) for clip in self.clips])
@@ -90,11 +100,11 @@ def folder_corpus(folder: str | Path, name: str = "speech_commands") -> Corpus:
     return Corpus(name, tuple(sorted(clips.values())), tuple(noises))
 
 
-def load_clips(corpus: Corpus, progress: bool = True) -> tuple[Corpus, Tensor]:
+def load_clips(corpus: Corpus, progress: bool = True) -> tuple[Corpus, Tensor, list[str]]:
     """Decode every clip once: (clips, 16000) int16, shorter clips padded and longer ones cropped alike on both ends.
 
-    Files that cannot be used are named and left out; so the corpus of the clips that remain is returned with them.
-    Raises ``CorpusError`` if none remains.
+    Files that cannot be used are left out: returned are the corpus of the clips that remain, their waveforms, and a
+    message for each file left out. Raises ``CorpusError`` if none remains.
     """
     waveforms = torch.zeros(len(corpus.clips), CLIP_SAMPLES, dtype=torch.int16)
     errors = {}
@@ -103,14 +113,12 @@ def load_clips(corpus: Corpus, progress: bool = True) -> tuple[Corpus, Tensor]:
             waveforms[i] = to_int16(fit_to_length(read_audio(clip.path), CLIP_SAMPLES))
         except AudioError as error:
             errors[clip.name] = str(error)
-    for message in errors.values():
-        tqdm.write(f"left out: {message}")
     if len(errors) == len(corpus.clips):
         raise CorpusError(
             f"corpus {corpus.name!r}: none of its {len(errors)} clips can be read; the first: {next(iter(errors.values()))}"
         )
     usable = [i for i, clip in enumerate(corpus.clips) if clip.name not in errors]
-    return corpus.without(errors), waveforms[usable] if errors else waveforms
+    return corpus.without(errors), waveforms[usable] if errors else waveforms, list(errors.values())
 
 
 def load_noises(corpus: Corpus) -> list[Tensor]:

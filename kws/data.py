@@ -1,5 +1,6 @@
 """From a corpus to what training and evaluation take: labels, log-mels, and augmented views of the training clips."""
 
+import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from kws.corpora import Corpus, load_clips, load_noises
 from kws.features import BATCH, N_MELS, LogMel, frames_in, log_mels
 from kws.split import Split, check_no_leak
 
-VERSION = 2  # of what is cached: raise it when features or augmentation change
+VERSION = 3  # of what is cached: raise it when features or augmentation change
 
 
 @dataclass(frozen=True)
@@ -54,11 +55,13 @@ def decode(corpus: Corpus, cache: str | Path | None = None) -> ClipData:
     """
 
     def make() -> dict:
-        usable, waveforms = load_clips(corpus)
-        return {"names": [clip.name for clip in usable.clips], "waveforms": waveforms}
+        usable, waveforms, errors = load_clips(corpus)
+        return {"names": [clip.name for clip in usable.clips], "waveforms": waveforms, "errors": errors}
 
-    files = [(clip.name, stat.st_size, stat.st_mtime_ns) for clip in corpus.clips for stat in [clip.path.stat()]]
+    files = [(clip.name, stat.st_size, stat.st_mtime_ns) for clip in corpus.clips for stat in [clip.path.lstat()]]
     value = cached(_file(cache, corpus, "clips"), fingerprint(VERSION, files), make)
+    for message in value["errors"]:
+        tqdm.write(f"left out: {message}")
     usable = corpus.without({clip.name for clip in corpus.clips} - set(value["names"]))
     return ClipData(usable, value["waveforms"], log_mels(value["waveforms"]))
 
@@ -79,10 +82,12 @@ def training_data(
     check_no_leak(clips.corpus, split)
 
     def make() -> dict:
-        return {"views": _make_views(clips, split.train, views, augmentation, seed)}
+        return {"views": _make_views(clips, noises, split.train, views, augmentation, seed)}
 
-    key = fingerprint(VERSION, split.fingerprint, views, augmentation, seed, _digest(clips.waveforms))
-    value = cached(_file(cache, clips.corpus, f"views-{split.kind}"), key, make)
+    noises = load_noises(clips.corpus)
+    key = fingerprint(VERSION, split.fingerprint, views, augmentation, seed, _digest([clips.waveforms, *noises]))
+    file = _file(cache, clips.corpus, f"views-{split.kind}") if views else None
+    value = cached(file, key, make)
     return TrainingData(
         clips.corpus,
         keyword,
@@ -95,10 +100,10 @@ def training_data(
 
 
 def _make_views(
-    clips: ClipData, train: np.ndarray, views: int, augmentation: WaveformAugmentation, seed: int
+    clips: ClipData, noises: list[Tensor], train: np.ndarray, views: int, augmentation: WaveformAugmentation, seed: int
 ) -> Tensor:
     generator = torch.Generator().manual_seed(seed)
-    front_end, noises = LogMel(), load_noises(clips.corpus)
+    front_end = LogMel()
     result = torch.empty(views, len(train), N_MELS, frames_in(clips.waveforms.shape[1]), dtype=torch.float16)
     with tqdm(total=views * len(train), desc=f"augmenting, {views} views", unit="clip", disable=not views) as bar:
         for view in result:
@@ -113,9 +118,12 @@ def _make_views(
     return result
 
 
-def _digest(waveforms: Tensor) -> tuple[int, int]:
-    """Two sums over all samples, so that the same clip names with other sound are noticed."""
-    return len(waveforms), int(waveforms.sum(dtype=torch.int64))
+def _digest(recordings: list[Tensor]) -> str:
+    """A checksum of all samples, so that the same names with other sound are noticed."""
+    digest = hashlib.sha256()
+    for recording in recordings:
+        digest.update(recording.numpy())
+    return digest.hexdigest()
 
 
 def _file(cache: str | Path | None, corpus: Corpus, what: str) -> Path | None:

@@ -100,7 +100,7 @@ def _fetch_rest(url: str, partial: Path) -> None:
 
 
 def unpack(archive: Path, target: Path) -> None:
-    """Unpack a tar archive so that ``target`` appears whole or not at all. Members outside of it, links and devices are refused."""
+    """Unpack a tar archive so that ``target`` appears whole or not at all. Members, links and devices that reach out of it are refused."""
     unfinished = target.with_name(f".{target.name}.part")
     shutil.rmtree(unfinished, ignore_errors=True)
     try:

@@ -59,7 +59,10 @@ def judge(model: CRNN, data: TrainingData, subset: str = "test") -> tuple[np.nda
 
 def judge_checkpoint(path: str | Path, data: TrainingData, subset: str = "test") -> tuple[np.ndarray, np.ndarray]:
     """``judge`` for a saved model. Refuses (``SplitMismatch``) a split it was not trained with: test clips could have leaked."""
-    require_split(load_provenance(path).split, data.split)
+    provenance = load_provenance(path)
+    if provenance.keyword != data.keyword:
+        raise ValueError(f"{path} hears {provenance.keyword!r}, but these clips are labelled for {data.keyword!r}")
+    require_split(provenance.split, data.split)
     return judge(load_model(path), data, subset)
 
 

@@ -11,11 +11,11 @@ def replacing(path: str | Path) -> Iterator[Path]:
     """Give a temporary path beside ``path`` to write to; move it there, whole, when the block ends without an error.
 
     Whatever goes wrong inside (a full disk, a kill), the file that was at ``path`` before is untouched. The temporary
-    file is removed on an error; after a kill it may remain, and the next writer replaces it.
+    file is removed on an error; only a kill leaves it behind.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.part")
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")  # two processes do not meet
     try:
         yield temporary
         with open(temporary, "rb+") as file:

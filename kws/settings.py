@@ -1,10 +1,10 @@
 """What a notebook works on: corpus and keyword, from its parameter cell or the environment, and where results go."""
 
 import os
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
-from kws.corpora import Corpus, CorpusError, folder_corpus
+from kws.corpora import Corpus, CorpusError, folder_corpus, word_of
 from kws.download import ARCHIVES, download_speech_commands
 from kws.manifest import is_corpus_of
 from kws.synthetic import SyntheticConfig, synthetic_corpus
@@ -44,6 +44,9 @@ class Settings:
                         f"the environment variable {variable} must be a whole number, not {os.environ[variable]!r}"
                     ) from None
         settings = cls(**values)
+        settings = replace(
+            settings, keyword=word_of(settings.keyword) if settings.corpus == "synthetic" else settings.keyword
+        )
         for name in ("seeds", "epochs", "views", "clips"):
             if getattr(settings, name) < 1:
                 raise ValueError(f"{name} must be at least 1, got {getattr(settings, name)}")
@@ -52,7 +55,9 @@ class Settings:
     def open_corpus(self) -> Corpus:
         """The corpus, made or downloaded if need be. Raises ``CorpusError`` for a folder that is not there or lacks the keyword."""
         if self.corpus == "synthetic":
-            corpus = synthetic_corpus(self.keyword, Path(self.cache) / "corpora", SyntheticConfig(clips=self.clips))
+            corpus = synthetic_corpus(
+                self.keyword.replace("_", " "), Path(self.cache) / "corpora", SyntheticConfig(clips=self.clips)
+            )
         elif self.corpus.removeprefix("speech_commands_") in ARCHIVES:
             corpus = folder_corpus(
                 download_speech_commands(Path(self.cache) / "corpora", self.corpus.removeprefix("speech_commands_")),
@@ -68,12 +73,16 @@ class Settings:
         return corpus
 
     def results_name(self, corpus: Corpus) -> str:
-        """The folder below ``weights/`` and ``plots/`` for this corpus and keyword.
+        """The folder below ``weights/`` and ``plots/`` for this corpus and keyword: ``<corpus>-<keyword>``, which git ignores.
 
-        It is the keyword alone only for the corpus of the published results, the one that ``weights/<keyword>/manifest.csv``
-        lists: another corpus gets ``<corpus>-<keyword>``, so that a rerun never overwrites published results.
+        It is ``<keyword>``, the folder of the committed results, only where publishing was asked for (``make publish``
+        sets KWS_PUBLISH=1), and only for the very corpus that ``weights/<keyword>/manifest.csv`` lists; another is refused.
         """
-        keyword = self.keyword.replace(" ", "_")
-        if is_corpus_of(corpus, Path("weights") / keyword / "manifest.csv"):
-            return keyword
-        return f"{corpus.name}-{keyword}"
+        if os.environ.get("KWS_PUBLISH") != "1":
+            return f"{corpus.name}-{self.keyword}"
+        manifest = Path("weights") / self.keyword / "manifest.csv"
+        if not is_corpus_of(corpus, manifest):
+            raise CorpusError(
+                f"{manifest} does not list the clips of corpus {corpus.name!r}: write it first (python -m kws.manifest write)"
+            )
+        return self.keyword

@@ -51,6 +51,11 @@ def speaker_split(corpus: Corpus, keyword: str, seed: int = 0) -> Split:
         raise CorpusError(
             f"corpus {corpus.name!r} has {len(speakers)} speaker(s); a speaker-disjoint split needs at least three"
         )
+    if not any("_nohash_" in clip.name for clip in corpus.clips):
+        raise CorpusError(
+            f"corpus {corpus.name!r} does not tell its speakers: name the files <speaker>_nohash_<n>.wav, or the same voice"
+            " would be in train and test"
+        )
     order = np.random.default_rng(seed).permutation(len(speakers))
     test_size = max(1, round(0.2 * len(speakers)))
     validation_size = max(1, round(0.08 * len(speakers)))

@@ -6,6 +6,7 @@ a room and a microphone of its own, and says a word a little differently every t
 
 import hashlib
 import math
+import re
 import shutil
 from collections import Counter
 from collections.abc import Iterator
@@ -21,7 +22,7 @@ from tqdm import tqdm
 
 from kws.acoustics import coloured_noise, convolve, mix_at_snr, power, room_responses
 from kws.audio import SAMPLE_RATE, fit_to_length, to_int16
-from kws.corpora import NOISE_FOLDER, Corpus, CorpusError, folder_corpus
+from kws.corpora import NOISE_FOLDER, Corpus, CorpusError, folder_corpus, normal_keyword, word_of
 from kws.espeak import Espeak
 
 # fmt: off
@@ -90,9 +91,13 @@ def synthetic_corpus(
     ``keyword`` is any word or short phrase that fits in a second, in English spelling. Raises ``CorpusError`` for
     one that espeak-ng cannot say or that takes more than a second.
     """
-    keyword = keyword.strip().lower()
+    keyword = normal_keyword(keyword)
+    if not re.fullmatch(r"[a-z][a-z' -]*", keyword):
+        raise CorpusError(
+            f"espeak-ng cannot say the keyword {keyword!r}: give a word or phrase in English spelling, of letters"
+        )
     key = hashlib.sha256(repr((VERSION, keyword, astuple(config))).encode()).hexdigest()[:12]
-    target = Path(folder) / f"synthetic-{keyword.replace(' ', '_') or 'none'}-{key}"
+    target = Path(folder) / f"synthetic-{word_of(keyword)}-{key}"
     if not target.is_dir():
         unfinished = target.with_name(f".{target.name}.part")
         shutil.rmtree(unfinished, ignore_errors=True)
@@ -114,8 +119,12 @@ def similar_words(phonemes: list[str], count: int, swaps: int, rng: np.random.Ge
         for i in rng.permutation(places)[:swaps]:
             word[i] = str(rng.choice(_confusions(phonemes[i])))
         found["".join(word)] = word
-    found.pop("".join(phonemes), None)
-    return [found[name] for name in list(found)[:count]]
+    return [word for word in found.values() if _plain(word) != _plain(phonemes)][:count]
+
+
+def _plain(phonemes: list[str]) -> list[str]:
+    """Without stress marks: homophones such as two and too are then equal."""
+    return [phoneme.lstrip("',%") for phoneme in phonemes]
 
 
 def _confusions(phoneme: str) -> list[str]:
@@ -131,12 +140,13 @@ def _clips(keyword: str, config: SyntheticConfig) -> Iterator[tuple[str, Tensor]
     generator = torch.Generator().manual_seed(config.seed)
     mouth = _Mouth(rng)
     pronunciation = mouth.espeak.phonemes(keyword)
-    if not any(letter.isalpha() for letter in keyword) or not pronunciation:
+    if not pronunciation:
         raise CorpusError(f"espeak-ng cannot say the keyword {keyword!r}: give a word in English spelling")
     seconds = len(mouth.espeak.say(pronunciation, "en-us", 170, 50, 50)) / mouth.espeak.sample_rate
     if seconds > LONGEST_KEYWORD:
         raise CorpusError(f"the keyword {keyword!r} takes {seconds:.1f} s to say; a clip is 1 s: take a shorter one")
-    common = {word: mouth.espeak.phonemes(word) for word in COMMON_WORDS if word != keyword}
+    sound = _plain(pronunciation)
+    common = {word: phonemes for word in COMMON_WORDS if _plain(phonemes := mouth.espeak.phonemes(word)) != sound}
     similar = {
         f"like_{keyword}_{i}": p
         for i, p in enumerate(
@@ -157,7 +167,7 @@ def _clips(keyword: str, config: SyntheticConfig) -> Iterator[tuple[str, Tensor]
     for start in range(0, config.clips, BATCH):
         names, voices, responses, backgrounds = [], [], [], []
         for _ in range(min(BATCH, config.clips - start)):
-            words = kinds[rng.choice(3, p=shares)]
+            words = kinds[rng.choice(3, p=shares)] or common  # a word may have no neighbours
             word = str(rng.choice(list(words)))
             speaker = speakers[rng.integers(len(speakers))]
             voice = mouth.say(words[word], speaker)

@@ -13,12 +13,13 @@ from tqdm import tqdm
 
 from kws.augment import spec_augment
 from kws.cache import fingerprint
-from kws.checkpoint import CheckpointError, load_safely
+from kws.checkpoint import CheckpointError, load_safely, save_whole
 from kws.data import TrainingData
 from kws.evaluate import probabilities
-from kws.files import replacing
 from kws.metrics import au_fa_fr
 from kws.model import CRNN, CRNNConfig
+
+VERSION = 1  # of what the code below does with a config: raise it when that changes, or finished runs would be taken for new ones
 
 
 class TrainingError(RuntimeError):
@@ -94,21 +95,22 @@ def train(
     GPU if there is one. Raises ``TrainingError`` if the loss is no longer a number.
     """
     device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
-    key = fingerprint(data.key, model_config, config, seed)
+    key = fingerprint(VERSION, data.key, model_config, config, seed, device.type)
     path = None if runs is None else Path(runs) / f"{name.replace(' ', '_')}-seed{seed}-{key}.pt"
     trainer = Trainer(data, model_config, config, seed, device)
     if path is not None and path.exists():
         try:
             trainer.load_state(load_safely(path))
-        except (CheckpointError, KeyError) as error:
+        except (CheckpointError, KeyError, TypeError, ValueError, RuntimeError) as error:
             tqdm.write(f"{path.name} is not a state to resume from, starting anew ({error})")
             trainer = Trainer(data, model_config, config, seed, device)
     with tqdm(total=config.epochs, initial=trainer.epoch, desc=f"{name}, seed {seed}", unit="epoch") as bar:
+        if trainer.epoch == config.epochs:
+            bar.set_postfix_str("finished before, loaded")
         while trainer.epoch < config.epochs:
             row = trainer.run_epoch()
             if path is not None:
-                with replacing(path) as temporary:
-                    torch.save(trainer.state(), temporary)
+                save_whole(trainer.state(), path)
             bar.set_postfix_str(
                 f"loss {row['loss']:.4f}, validation AU_FA_FR {row['validation_au_fa_fr']:.2e}, {row['seconds']:.1f} s"
             )
@@ -122,6 +124,10 @@ class Trainer:
     def __init__(
         self, data: TrainingData, model_config: CRNNConfig, config: TrainConfig, seed: int, device: torch.device
     ):
+        if not len(data.views):
+            raise ValueError(
+                "these data have no views, so they serve for evaluation only: make them with views of 1 or more"
+            )
         self.data, self.config, self.seed, self.device = data, config, seed, device
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
@@ -200,6 +206,8 @@ class Trainer:
         """AU_FA_FR and loss of the averaged weights on the validation clips."""
         clips = torch.from_numpy(self.data.split.validation)
         p = probabilities(self.averaged.module.eval(), self.data.log_mel[clips], self.device).double()
+        if not torch.isfinite(p).all():
+            raise TrainingError(f"the weights are no longer numbers in epoch {self.epoch + 1}: lower the learning rate")
         labels = self.data.labels[clips]
         loss = nn.functional.binary_cross_entropy(p, labels.double())
         return au_fa_fr(p, labels), float(loss)

@@ -1,6 +1,8 @@
 import io
 import os
 import pickle
+import resource
+import signal
 from dataclasses import replace
 
 import numpy as np
@@ -90,6 +92,7 @@ def test_newer_version(saved):
 @pytest.mark.parametrize(
     "change",
     [
+        {"config": {"pool": []}},
         {"config": {"hidden": 12, "colour": "red"}},
         {"config": {"hidden": 32}},
         {"config": {"rnn": "lstm"}},
@@ -103,12 +106,33 @@ def test_config_and_tensors_must_fit(saved, change):
         load_model(path)
 
 
+@pytest.mark.parametrize(
+    ("spoil", "message"), [(lambda t: t.to(torch.int8), "stored as torch.int8"), (lambda t: t * torch.nan, "NaN")]
+)
+def test_tensors_that_would_give_nonsense(saved, spoil, message):
+    path, _ = saved
+    content = read_checkpoint(path)
+    content["state_dict"]["classifier.weight"] = spoil(content["state_dict"]["classifier.weight"])
+    torch.save(content, path)
+    with pytest.raises(CheckpointError, match=message):
+        load_model(path)
+
+
+def test_a_torchscript_file_is_told_apart(tmp_path):
+    torch.jit.save(torch.jit.script(torch.nn.Linear(2, 2)), tmp_path / "script.pt")
+    with pytest.raises(CheckpointError, match=r"torch\.jit\.load"):
+        load_model(tmp_path / "script.pt")
+
+
 def test_incomplete(saved):
     path, _ = saved
     content = read_checkpoint(path)
     del content["provenance"]
     torch.save(content, path)
     with pytest.raises(CheckpointError, match="lacks provenance"):
+        load_model(path)
+    torch.save({"format": "kws.crnn"}, path)
+    with pytest.raises(CheckpointError, match="lacks config, format_version"):
         load_model(path)
 
 
@@ -146,8 +170,19 @@ def test_a_full_disk_keeps_the_old_checkpoint(saved, monkeypatch):
         full_disk()
 
     monkeypatch.setattr(torch, "save", half_written)
-    with pytest.raises(OSError, match="No space left"):
+    with pytest.raises(OSError, match=r"model\.pt: could not be written.*No space left"):
         save_model(path, model, PROVENANCE)
+    monkeypatch.undo()
+    limit = resource.getrlimit(resource.RLIMIT_FSIZE)
+    signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(
+        resource.RLIMIT_FSIZE, (2000, limit[1])
+    )  # as a full disk: torch then raises a RuntimeError of its own
+    try:
+        with pytest.raises(OSError, match="is the disk full"):
+            save_model(path, model, PROVENANCE)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limit)
     assert path.read_bytes() == before
     assert [p.name for p in path.parent.iterdir()] == ["model.pt"]
 
@@ -165,7 +200,7 @@ def test_a_kill_while_writing_keeps_the_old_file(tmp_path):
     with replacing(path) as temporary:
         temporary.write_text("new")
     assert path.read_text() == "new"
-    assert [p.name for p in tmp_path.iterdir()] == ["file"]
+    assert [p.name for p in tmp_path.iterdir() if not p.name.startswith(f".file.{child}.")] == ["file"]
 
 
 def test_cache_makes_once_and_recognises_what_is_stale(tmp_path, capsys):

@@ -8,6 +8,7 @@ from conftest import tone
 
 from kws.audio import AudioError, fit_to_length, read_audio, to_float, to_int16
 from kws.corpora import CorpusError, folder_corpus, load_clips, load_noises
+from kws.data import decode
 
 
 def test_folder_corpus(tone_corpus):
@@ -49,11 +50,15 @@ def test_bad_files_are_named_and_the_others_used(tone_folder, tmp_path, capsys):
     (folder / "low" / "cut_nohash_0.flac").write_bytes(whole[:60])
     soundfile.write(folder / "low" / "none_nohash_0.wav", np.zeros(0), 16_000)
     soundfile.write(folder / "low" / "nan_nohash_0.wav", np.full(16_000, np.nan), 16_000, subtype="FLOAT")
-    corpus, waveforms = load_clips(folder_corpus(folder))
-    printed = capsys.readouterr().out
-    for name in ("empty", "text", "cut", "none", "nan"):
-        assert f"{name}_nohash_0" in printed
+    (folder / "low" / "gone_nohash_0.wav").symlink_to("nowhere.wav")
+    corpus, waveforms, errors = load_clips(folder_corpus(folder))
+    assert len(errors) == 6
+    for name in ("empty", "text", "cut", "none", "nan", "gone"):
+        assert any(f"{name}_nohash_0" in error for error in errors)
     assert len(corpus.clips) == len(waveforms) == 120
+    for _ in range(2):  # from the cache too
+        assert len(decode(folder_corpus(folder), tmp_path / "cache").corpus.clips) == 120
+        assert capsys.readouterr().out.count("left out: ") == 6
 
 
 def test_no_usable_file(tmp_path):

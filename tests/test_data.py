@@ -63,6 +63,8 @@ def test_cached_clips_and_views(tone_folder, tmp_path, capsys):
     assert "other clips or settings" in capsys.readouterr().out
     assert not torch.equal(new_clips.waveforms[5], first_clips.waveforms[5])
     assert not torch.equal(new.views, first.views)
+    soundfile.write(folder / "_background_noise_" / "hiss.wav", tone(90, 48_000, noise=0.2), 16_000)
+    assert not torch.equal(prepare()[1].views, new.views)
 
 
 def test_keyword_probability_is_the_model_on_the_log_mel():
@@ -102,5 +104,7 @@ def test_a_checkpoint_is_judged_on_its_own_split_only(clips, tmp_path):
     assert (y == right.labels[right.split.test].numpy()).all()
     with pytest.raises(SplitMismatch, match="would leak"):
         judge_checkpoint(tmp_path / "m.pt", wrong)
+    with pytest.raises(ValueError, match="hears 'low', but these clips are labelled for 'high'"):
+        judge_checkpoint(tmp_path / "m.pt", training_data(clips, "high", right.split, views=0))
     with pytest.raises(KeyError, match="no subset 'tests'"):
         judge(model, right, "tests")

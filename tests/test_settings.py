@@ -9,7 +9,7 @@ from kws.settings import Settings
 
 @pytest.fixture(autouse=True)
 def clean(monkeypatch, tmp_path):
-    for name in ("CORPUS", "KEYWORD", "SEEDS", "EPOCHS", "VIEWS", "CLIPS", "CACHE"):
+    for name in ("CORPUS", "KEYWORD", "SEEDS", "EPOCHS", "VIEWS", "CLIPS", "CACHE", "PUBLISH"):
         monkeypatch.delenv(f"KWS_{name}", raising=False)
     monkeypatch.chdir(tmp_path)
 
@@ -29,6 +29,13 @@ def test_bad_values(monkeypatch):
         Settings.from_environment()
 
 
+def test_the_keyword_as_one_types_it(monkeypatch):
+    monkeypatch.setenv("KWS_KEYWORD", " Hey  Computer")
+    settings = Settings.from_environment(clips=60)
+    assert settings.keyword == "hey_computer"
+    assert settings.open_corpus().words["hey_computer"] > 3
+
+
 def test_corpora(tone_folder):
     assert Settings(str(tone_folder), "low").open_corpus().words["low"] == 40
     with pytest.raises(CorpusError, match="'sheila'"):
@@ -37,14 +44,16 @@ def test_corpora(tone_folder):
         Settings("nowhere", "low").open_corpus()
 
 
-def test_results_of_another_corpus_go_elsewhere(tone_folder, tmp_path):
-    """Only the very corpus that a committed manifest lists writes to its folder."""
+def test_results_of_another_corpus_go_elsewhere(tone_folder, tmp_path, monkeypatch):
+    """Only the very corpus that a committed manifest lists writes to its folder, and only when asked to."""
     corpus = folder_corpus(tone_folder, "tones")
     settings = Settings(str(tone_folder), "low")
-    assert settings.results_name(corpus) == "tones-low"
     write_manifest(corpus, tmp_path / "weights" / "low" / "manifest.csv")
+    assert settings.results_name(corpus) == "tones-low"
+    monkeypatch.setenv("KWS_PUBLISH", "1")
     assert settings.results_name(corpus) == "low"
-    assert settings.results_name(corpus.without([corpus.clips[0].name])) == "tones-low"
+    with pytest.raises(CorpusError, match="does not list the clips"):
+        settings.results_name(corpus.without([corpus.clips[0].name]))
 
 
 def test_manifest_rebuilds_the_corpus_from_archives(tone_folder, tmp_path):

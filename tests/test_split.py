@@ -75,6 +75,9 @@ def test_another_split_is_refused():
 def test_too_little_to_split():
     with pytest.raises(CorpusError, match="1 speaker"):
         speaker_split(corpus_of(20, speakers=1), "yes")
+    nameless = Corpus("own", tuple(Clip(f"yes/{i}", "yes", f"{i}", Path(f"yes/{i}.wav")) for i in range(50)))
+    with pytest.raises(CorpusError, match="does not tell its speakers"):
+        speaker_split(nameless, "yes")
     with pytest.raises(CorpusError, match="both kinds"):
         published_split(corpus_of(4), "yes")
     with pytest.raises(CorpusError, match="no clip of the keyword 'maybe'.*no, yes"):

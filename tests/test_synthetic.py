@@ -24,7 +24,7 @@ def test_it_has_the_shape_of_speech_commands(sheila):
     assert sum(word.startswith("like_sheila") for word in corpus.words) > 3
     assert len(corpus.noise_paths) == 6
     assert 10 < len(corpus.speakers) <= 20
-    _, waveforms = load_clips(corpus, progress=False)
+    _, waveforms, _ = load_clips(corpus, progress=False)
     loudness = 20 * torch.log10(to_float(waveforms).square().mean(1).sqrt())
     assert loudness.min() > -36
     assert loudness.max() < -14
@@ -65,12 +65,24 @@ def test_an_interrupted_making_starts_anew(sheila, tmp_path, monkeypatch):
 
 def test_any_keyword(tmp_path):
     corpus = synthetic_corpus("hey computer", tmp_path, SMALL, progress=False)
-    assert corpus.labels("hey computer").sum() == corpus.words["hey_computer"] > 5
+    assert corpus.labels("hey_computer").sum() > 5
+    assert "two" not in _clips_words(tmp_path, "too")  # a homophone would be the keyword under another label
+    assert len(_clips_words(tmp_path, "air")) > 10  # no phoneme of it has a similar one
+
+
+def _clips_words(folder, keyword):
+    return synthetic_corpus(keyword, folder, SyntheticConfig(clips=200, speakers=9), progress=False).words
 
 
 @pytest.mark.parametrize(
     ("keyword", "message"),
-    [("", "cannot say"), ("!!!", "cannot say"), ("supercalifragilisticexpialidocious", "take a shorter one")],
+    [
+        ("", "cannot say"),
+        ("!!!", "cannot say"),
+        ("../up", "cannot say"),
+        ("東京", "cannot say"),
+        ("supercalifragilisticexpialidocious", "take a shorter one"),
+    ],
 )
 def test_impossible_keywords(tmp_path, keyword, message):
     with pytest.raises(CorpusError, match=message):

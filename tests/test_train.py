@@ -142,6 +142,8 @@ def test_bad_recipes(data):
             TrainConfig(**bad)
     with pytest.raises(TrainingError, match="lower the learning rate"):
         train(replace(data, views=torch.full_like(data.views, torch.nan)), SMALL, SHORT)
+    with pytest.raises(ValueError, match="evaluation only"):
+        train(replace(data, views=data.views[:0]), SMALL, SHORT)
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU here")
