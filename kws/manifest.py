@@ -5,7 +5,7 @@ import csv
 import hashlib
 import os
 import shutil
-from collections.abc import Iterable
+from collections.abc import Sequence
 from pathlib import Path
 
 import soundfile
@@ -43,7 +43,13 @@ def read_manifest(path: str | Path) -> list[dict[str, str]]:
         reader = csv.DictReader(file)
         if tuple(reader.fieldnames or ()) != COLUMNS:
             raise CorpusError(f"{path}: not a manifest, its first line must be {','.join(COLUMNS)}")
-        return list(reader)
+        rows = list(reader)
+    for row in rows:
+        if any(Path(row[column] or "").name != row[column] for column in ("word", "clip")):
+            raise CorpusError(
+                f"{path}: {row['word']}/{row['clip']} is not the name of a clip; do not use this manifest"
+            )
+    return rows
 
 
 def is_corpus_of(corpus: Corpus, path: str | Path) -> bool:
@@ -54,7 +60,7 @@ def is_corpus_of(corpus: Corpus, path: str | Path) -> bool:
     return listed == {clip.name for clip in corpus.clips}
 
 
-def rebuild(manifest: str | Path, archives: Iterable[str | Path], target: str | Path) -> Corpus:
+def rebuild(manifest: str | Path, archives: Sequence[str | Path], target: str | Path) -> Corpus:
     """Put the clips of a manifest into the new folder ``target``, found by word and checksum in unpacked official archives.
 
     Both versions are needed where a manifest draws on both: v0.02 renumbered some clips of v0.01. Raises ``CorpusError``
@@ -63,6 +69,9 @@ def rebuild(manifest: str | Path, archives: Iterable[str | Path], target: str | 
     target = Path(target)
     if target.exists():
         raise CorpusError(f"{target}: is there already; give a new folder")
+    for archive in archives:
+        if not Path(archive).is_dir():
+            raise CorpusError(f"{archive}: there is no such folder; give unpacked archives")
     wanted = {(row["word"], row["pcm_md5"]): row for row in read_manifest(manifest)}
     words = {word for word, _ in wanted}
     files = [

@@ -82,3 +82,12 @@ def test_not_a_manifest(tmp_path):
     (tmp_path / "other.csv").write_text("a,b\n1,2\n")
     with pytest.raises(CorpusError, match="not a manifest"):
         read_manifest(tmp_path / "other.csv")
+
+
+def test_a_hostile_manifest_and_a_missing_archive(tmp_path):
+    (tmp_path / "bad.csv").write_text("word,clip,speaker,pcm_md5\nyes,../../outside,a,0\n")
+    with pytest.raises(CorpusError, match="not the name of a clip"):
+        read_manifest(tmp_path / "bad.csv")
+    (tmp_path / "good.csv").write_text("word,clip,speaker,pcm_md5\nyes,a_nohash_0,a,0\n")
+    with pytest.raises(CorpusError, match="v1: there is no such folder"):
+        rebuild(tmp_path / "good.csv", [tmp_path / "v1"], tmp_path / "built")
