@@ -7,10 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
+from kws.architectures import ARCHITECTURES
+from kws.compress import restore, store
 from kws.files import replacing
-from kws.model import CRNN, ConfigError, CRNNConfig
+from kws.model import CRNN, ConfigError
 from kws.version import __version__
 
 FORMAT = "kws.crnn"
@@ -38,16 +40,23 @@ class Provenance:
     kws_version: str = __version__
 
 
-def save_model(path: str | Path, model: CRNN, provenance: Provenance) -> None:
-    """Write ``{format, format_version, config, state_dict, provenance}``; a kill or a full disk leaves the old file as it was."""
+def save_model(
+    path: str | Path, model: nn.Module, provenance: Provenance, storage: str = "float32", packed: bool = False
+) -> None:
+    """Write a checkpoint; a kill or a full disk leaves the old file as it was.
+
+    It is the dict ``{format, format_version, architecture, config, state_dict, provenance}``. ``storage`` (float32, float16 or int8) and
+    ``packed`` say what ``state_dict`` holds: see ``kws.compress``, whose ``StorageError`` it raises.
+    """
     metrics = {
         name: float(value) for name, value in provenance.metrics.items()
     }  # NumPy's numbers would not load safely
     content = {
         "format": FORMAT,
         "format_version": FORMAT_VERSION,
+        "architecture": type(model).__name__,
         "config": asdict(model.config),
-        "state_dict": {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()},
+        "state_dict": store(model.state_dict(), storage, packed),
         "provenance": asdict(provenance) | {"metrics": metrics},
     }
     save_whole(content, path)
@@ -72,9 +81,10 @@ def load_model(path: str | Path) -> CRNN:
     """
     content = read_checkpoint(path)
     try:
-        model = CRNN(_config(content["config"]))
-        model.load_state_dict({name: _as_float32(name, tensor) for name, tensor in content["state_dict"].items()})
-    except (ConfigError, TypeError, ValueError, IndexError, AttributeError, RuntimeError) as error:
+        kind, config = ARCHITECTURES[content["architecture"]]
+        model = kind(_config(config, content["config"]))
+        model.load_state_dict(restore(content["state_dict"], model.state_dict()))
+    except (ConfigError, TypeError, ValueError, IndexError, AttributeError, KeyError, RuntimeError) as error:
         raise CheckpointError(f"{path}: its config and its tensors do not make a model ({error})") from error
     return model.eval()
 
@@ -97,7 +107,7 @@ def read_checkpoint(path: str | Path) -> dict[str, Any]:
     content = load_safely(path)
     if not isinstance(content, dict) or content.get("format") != FORMAT:
         raise CheckpointError(f"{path}: not a checkpoint of this package; it takes those that kws.save_model wrote")
-    missing = {"format_version", "config", "state_dict", "provenance"} - content.keys()
+    missing = {"format_version", "architecture", "config", "state_dict", "provenance"} - content.keys()
     if missing:
         raise CheckpointError(f"{path}: lacks {', '.join(sorted(missing))}; get the file again")
     if content["format_version"] > FORMAT_VERSION:
@@ -127,19 +137,8 @@ def load_safely(path: str | Path, mmap: bool = False) -> Any:
         raise CheckpointError(f"{path}: damaged, get or write it again ({error})") from error
 
 
-def _config(stored: dict[str, Any]) -> CRNNConfig:
-    unknown = stored.keys() - {field.name for field in fields(CRNNConfig)}
+def _config(kind: type, stored: dict[str, Any]) -> Any:
+    unknown = stored.keys() - {field.name for field in fields(kind)}
     if unknown:
         raise ConfigError(f"unknown config fields: {', '.join(sorted(unknown))}")
-    return CRNNConfig(**{name: tuple(value) if isinstance(value, list) else value for name, value in stored.items()})
-
-
-def _as_float32(name: str, tensor: Tensor) -> Tensor:
-    """A stored tensor as the model takes it; only batch norm's counter is not a float."""
-    if name.endswith("num_batches_tracked"):
-        return tensor
-    if not tensor.is_floating_point():
-        raise ValueError(f"{name} is stored as {tensor.dtype}, which this version does not read")
-    if not torch.isfinite(tensor).all():
-        raise ValueError(f"{name} holds NaN or infinite values")
-    return tensor.float()
+    return kind(**{name: tuple(value) if isinstance(value, list) else value for name, value in stored.items()})

@@ -27,7 +27,7 @@ class CRNNConfig:
         pool: average pooling of the log-mel before the convolution; (1, 1) is none.
         channels, kernel, stride: of the convolution (no padding).
         separable: a (kernel) convolution of one channel, then a 1 x 1 convolution to ``channels``.
-        norm: batch norm and ReLU after the convolution; else neither.
+        norm: batch norm after the convolution. relu: ReLU after that.
         rnn: "gru" or "rnn" (tanh). hidden, layers: its size.
         attention: weights of the steps, summing to one: "mlp" (Linear-tanh-Linear), "linear" (Linear), "mean" (all alike),
             "last" (only the last step).
@@ -43,6 +43,7 @@ class CRNNConfig:
     stride: tuple[int, int] = (2, 8)
     separable: bool = False
     norm: bool = False
+    relu: bool = False
     rnn: str = "gru"
     hidden: int = 32
     layers: int = 2
@@ -94,10 +95,14 @@ class CRNN(nn.Module):
         else:
             convolution = [nn.Conv2d(1, config.channels, config.kernel, config.stride)]
         if config.norm:
-            convolution += [nn.BatchNorm2d(config.channels), nn.ReLU()]
+            convolution.append(nn.BatchNorm2d(config.channels))
+        if config.relu:
+            convolution.append(nn.ReLU())
         self.convolution = nn.Sequential(*convolution)
-        self.recurrent = RECURRENT[config.rnn](
-            config.channels * config.bands, config.hidden, config.layers, batch_first=True
+        # One module a layer, not one of several layers: distillation takes each layer's output by its name.
+        widths = [config.channels * config.bands] + [config.hidden] * (config.layers - 1)
+        self.recurrent = nn.ModuleList(
+            RECURRENT[config.rnn](width, config.hidden, batch_first=True) for width in widths
         )
         self.attention = Attention(config.hidden, config.attention)
         self.classifier = nn.Linear(config.hidden, config.classes)
@@ -111,7 +116,8 @@ class CRNN(nn.Module):
         x = (log_mel - config.mean) / config.std
         x = self.convolution(self.pool(x.unsqueeze(1)))  # (batch, channels, bands, steps)
         x = x.flatten(1, 2).transpose(1, 2)  # (batch, steps, channels * bands)
-        x, _ = self.recurrent(x)  # (batch, steps, hidden)
+        for layer in self.recurrent:
+            x, _ = layer(x)  # (batch, steps, hidden)
         return self.classifier(self.attention(x))
 
 

@@ -12,7 +12,9 @@ from kws.audio import SAMPLE_RATE
 from kws.corpora import Corpus
 from kws.features import HOP
 from kws.files import replacing
+from kws.latency import Latency
 from kws.metrics import fa_fr_curve
+from kws.report import Measured
 
 KEYWORD_COLOUR, OTHER_COLOUR = "tab:orange", "tab:blue"
 OPERATING_POINTS = (0.001, 0.01)  # false alarms as shares of all clips
@@ -181,3 +183,94 @@ def _show_log_mel(axes, picture: Tensor, label: bool = True):
     if label:
         axes.set_xlabel("time (s)")
     return image
+
+
+def plot_cost(
+    rows: Sequence[Measured], cost: str, label: str, kinds: Sequence[str], allowed: float, heading: str
+) -> Figure:
+    """Quality (AU_FA_FR at Speech Commands prevalence) against a cost, both on log axes, a panel a kind of split.
+
+    Args:
+        rows: of ``kws.report.measure``; one named "base" is drawn as a line, the published ``allowed`` as another.
+        cost: the field of ``Measured`` on the horizontal axis, which ``label`` names with its unit.
+    """
+    figure, panels = plt.subplots(
+        1, len(kinds), figsize=(7.2 * len(kinds), 6), squeeze=False, sharey=True, layout="constrained"
+    )
+    for axes, kind in zip(panels[0], kinds, strict=True):
+        base = next(row for row in rows if row.name == "base").quality[kind].at_speech_commands[0]
+        axes.axhline(allowed, color="tab:red", linestyle="--", linewidth=1, label=f"published bar, {allowed:.1e}")
+        axes.axhline(base, color="grey", linestyle="--", linewidth=1, label="our base")
+        for i, row in enumerate(rows):
+            middle, low, high = row.quality[kind].at_speech_commands
+            x, floor = getattr(row, cost), 1e-7
+            colour = f"C{i % 10}"
+            axes.errorbar(
+                x,
+                max(middle, floor),
+                [[max(middle, floor) - max(low, floor)], [max(high, floor) - max(middle, floor)]],
+                fmt="s" if row.name.startswith(("peer", "tc_")) else "o",
+                color=colour,
+                capsize=3,
+                alpha=0.85,
+            )
+            axes.annotate(
+                row.title, (x, max(middle, floor)), (5, 5), textcoords="offset points", fontsize=8, color=colour
+            )
+        axes.set(
+            title=f"{kind} split, {rows[0].quality[kind].seeds} seed(s), 95 % intervals over clips",
+            xlabel=label,
+            xscale="log",
+            yscale="log",
+        )
+        axes.margins(x=0.18)
+        axes.grid(alpha=0.3, which="both")
+    panels[0, 0].set_ylabel("AU_FA_FR at Speech Commands prevalence (lower is better)")
+    panels[0, 0].plot([], [], "o", color="black", label="base and ladder")
+    panels[0, 0].plot([], [], "s", color="black", label="peers, retrained")
+    panels[0, 0].legend(fontsize=8)
+    figure.suptitle(heading)
+    return figure
+
+
+def plot_comparison(groups: dict[str, Sequence[Measured]], kinds: Sequence[str], heading: str) -> Figure:
+    """1 - AUC of networks side by side, with intervals: a panel a group, a colour a kind of split."""
+    figure, panels = plt.subplots(
+        1, len(groups), figsize=(7 * len(groups), 3.8), squeeze=False, sharex=True, layout="constrained"
+    )
+    for axes, (group, rows) in zip(panels[0], groups.items(), strict=True):
+        for j, kind in enumerate(kinds):
+            values = np.array([row.quality[kind].one_minus_auc for row in rows])
+            place = np.arange(len(rows)) + 0.18 * (2 * j - len(kinds) + 1)
+            errors = [values[:, 0] - values[:, 1], values[:, 2] - values[:, 0]]
+            axes.errorbar(values[:, 0], place, xerr=np.maximum(errors, 0), fmt="o", capsize=3, label=f"{kind} split")
+        axes.set_yticks(range(len(rows)), [row.title for row in rows])
+        axes.invert_yaxis()
+        axes.set(title=group, xlabel="1 - AUC (lower is better)", xscale="log")
+        axes.grid(alpha=0.3, axis="x", which="both")
+    panels[0, 0].legend(fontsize=8)
+    figure.suptitle(heading)
+    return figure
+
+
+def plot_latency(latencies: Sequence[Latency], heading: str) -> Figure:
+    """Milliseconds by model and runtime, a panel a batch size, bars with and (hatched) without the front end."""
+    batches = sorted({t.batch for t in latencies})
+    runtimes = list(dict.fromkeys(t.runtime for t in latencies))
+    models = list(dict.fromkeys(t.model for t in latencies))
+    figure, panels = plt.subplots(1, len(batches), figsize=(7 * len(batches), 4.2), squeeze=False, layout="constrained")
+    for axes, batch in zip(panels[0], batches, strict=True):
+        for j, runtime in enumerate(runtimes):
+            found = {
+                (t.model, t.front_end): t.milliseconds for t in latencies if (t.batch, t.runtime) == (batch, runtime)
+            }
+            place = np.arange(len(models)) + 0.2 * (j - (len(runtimes) - 1) / 2)
+            whole = [found.get((model, True), np.nan) for model in models]
+            axes.bar(place, whole, 0.18, color=f"C{j}", alpha=0.35)
+            axes.bar(place, [found[model, False] for model in models], 0.18, color=f"C{j}", label=runtime)
+        axes.set_xticks(range(len(models)), models)
+        axes.set(title=f"{batch} clip(s) of 1 s in a call", ylabel="median time (ms)", yscale="log")
+        axes.grid(alpha=0.3, axis="y")
+    panels[0, 0].legend(fontsize=8, title="pale: with the front end", title_fontsize=8)
+    figure.suptitle(heading)
+    return figure

@@ -11,13 +11,16 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from tqdm import tqdm
 
+from kws.architectures import build
 from kws.augment import spec_augment
 from kws.cache import fingerprint
 from kws.checkpoint import CheckpointError, load_safely, save_whole
 from kws.data import TrainingData
+from kws.distill import Distillation, DistillConfig, Lessons, tap
 from kws.evaluate import probabilities
 from kws.metrics import au_fa_fr
-from kws.model import CRNN, CRNNConfig
+from kws.model import CRNNConfig
+from kws.tc_resnet import TCResNetConfig
 
 VERSION = 1  # of what the code below does with a config: raise it when that changes, or finished runs would be taken for new ones
 
@@ -37,6 +40,8 @@ class TrainConfig:
         learning_rate: the peak of the one-cycle schedule (Smith and Topin 2018, arXiv:1708.07120), reached after ``warm_up`` of the steps.
         label_smoothing: share of the label spread over both classes, against clips whose word is cut off or missing.
         average: decay per step of the exponential moving average of the weights; the average is what is judged and kept.
+        keep: "best" keeps the epoch of lowest validation loss; "last" the last one. A student of soft labels is less sure of itself, so its
+            loss on hard labels is lowest long before it orders clips best: it is kept last.
         masks, mask_bands, mask_frames: SpecAugment: how many of each kind, and the widest.
     """
 
@@ -50,6 +55,7 @@ class TrainConfig:
     label_smoothing: float = 0.03
     average: float = 0.996
     clip_gradient: float = 2.0
+    keep: str = "best"
     masks: int = 0
     mask_bands: float = 3.0
     mask_frames: float = 8.0
@@ -59,6 +65,8 @@ class TrainConfig:
             raise ValueError(
                 f"epochs and batch must be at least 1, learning_rate positive, keyword_share within 0 and 1: {self}"
             )
+        if self.keep not in ("best", "last"):
+            raise ValueError(f"keep is {self.keep!r}; it must be 'best' or 'last'")
 
 
 @dataclass
@@ -68,7 +76,7 @@ class Run:
     history: epoch, loss, validation_loss, validation_au_fa_fr, seconds. best_epoch counts from 1.
     """
 
-    model: CRNN
+    model: nn.Module
     history: list[dict[str, float]]
     best_epoch: int
 
@@ -80,14 +88,18 @@ class Run:
 
 def train(
     data: TrainingData,
-    model_config: CRNNConfig = CRNNConfig(),
+    model_config: CRNNConfig | TCResNetConfig = CRNNConfig(),
     config: TrainConfig = TrainConfig(),
     seed: int = 0,
+    lessons: Lessons | None = None,
+    distill: DistillConfig = DistillConfig(),
     runs: str | Path | None = None,
     device: str | torch.device | None = None,
     name: str = "training",
 ) -> Run:
     """Train one model; on the CPU the same data, configs and seed give the same weights.
+
+    With the ``lessons`` of a teacher (``kws.distill.teach``) the loss is what ``distill`` says.
 
     The best epoch is the one of lowest loss on the validation clips: their AU_FA_FR hangs on one or two mislabelled
     clips among a hundred or so of the keyword, and chose worse epochs. With a folder ``runs`` the state is kept there
@@ -95,15 +107,16 @@ def train(
     GPU if there is one. Raises ``TrainingError`` if the loss is no longer a number.
     """
     device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
-    key = fingerprint(VERSION, data.key, model_config, config, seed, device.type)
+    learning = (lessons.key, distill) if lessons else ()
+    key = fingerprint(VERSION, data.key, model_config, config, seed, device.type, *learning)
     path = None if runs is None else Path(runs) / f"{name.replace(' ', '_')}-seed{seed}-{key}.pt"
-    trainer = Trainer(data, model_config, config, seed, device)
+    trainer = Trainer(data, model_config, config, seed, device, lessons, distill)
     if path is not None and path.exists():
         try:
             trainer.load_state(load_safely(path))
         except (CheckpointError, KeyError, TypeError, ValueError, RuntimeError) as error:
             tqdm.write(f"{path.name} is not a state to resume from, starting anew ({error})")
-            trainer = Trainer(data, model_config, config, seed, device)
+            trainer = Trainer(data, model_config, config, seed, device, lessons, distill)
     with tqdm(total=config.epochs, initial=trainer.epoch, desc=f"{name}, seed {seed}", unit="epoch") as bar:
         if trainer.epoch == config.epochs:
             bar.set_postfix_str("finished before, loaded")
@@ -122,7 +135,14 @@ class Trainer:
     """The state of one training, epoch by epoch; ``train`` drives it."""
 
     def __init__(
-        self, data: TrainingData, model_config: CRNNConfig, config: TrainConfig, seed: int, device: torch.device
+        self,
+        data: TrainingData,
+        model_config: CRNNConfig | TCResNetConfig,
+        config: TrainConfig,
+        seed: int,
+        device: torch.device,
+        lessons: Lessons | None = None,
+        distill: DistillConfig = DistillConfig(),
     ):
         if not len(data.views):
             raise ValueError(
@@ -131,11 +151,14 @@ class Trainer:
         self.data, self.config, self.seed, self.device = data, config, seed, device
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
-            self.model = CRNN(model_config).to(device)
+            self.model = build(model_config).to(device)
+            self.distillation = (
+                Distillation(self.model, lessons, distill, data.split.fingerprint).to(device) if lessons else None
+            )
+        learned = [*self.model.parameters(), *(self.distillation.parameters() if lessons else ())]
         self.averaged = AveragedModel(self.model, multi_avg_fn=get_ema_multi_avg_fn(config.average), use_buffers=True)
-        self.optimizer = torch.optim.AdamW(
-            self.model.parameters(), config.learning_rate, weight_decay=config.weight_decay
-        )
+        self.optimizer = torch.optim.AdamW(learned, config.learning_rate, weight_decay=config.weight_decay)
+        self.layer_errors: dict[str, list[Tensor]] = {}
         self.train_clips = torch.from_numpy(data.split.train)
         steps = -(-len(self.train_clips) // config.batch) * config.epochs
         self.schedule = torch.optim.lr_scheduler.OneCycleLR(
@@ -170,16 +193,18 @@ class Trainer:
             "validation_loss": validation_loss,
             "seconds": time.perf_counter() - started,
         }
+        row |= {f"error of {pair}": float(torch.stack(errors).mean()) for pair, errors in self.layer_errors.items()}
+        self.layer_errors = {}
         self.history.append(row)
-        if validation_loss < self.best["loss"]:
+        if validation_loss < self.best["loss"] or self.config.keep == "last":
             weights = {
                 name: tensor.detach().cpu().clone() for name, tensor in self.averaged.module.state_dict().items()
             }
             self.best = {"loss": validation_loss, "epoch": self.epoch, "weights": weights}
         return row
 
-    def _batch(self, rows: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-        """Log-mels and labels of some rows of the training clips, each a random view or, at times, as recorded."""
+    def _batch(self, rows: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor, Tensor]:
+        """Log-mels, labels and views of some rows of the training clips, each a random view or, at times, as recorded (the last view)."""
         clips = self.train_clips[rows]
         view = torch.randint(len(self.data.views), (len(rows),), generator=generator)
         log_mel = self.data.views[view, rows].float()
@@ -189,11 +214,18 @@ class Trainer:
             log_mel = spec_augment(
                 log_mel, generator, self.config.masks, self.config.mask_bands, self.config.mask_frames
             )
-        return log_mel.to(self.device), self.data.labels[clips].to(self.device)
+        view[clean] = len(self.data.views)
+        return log_mel.to(self.device), self.data.labels[clips].to(self.device), view
 
     def step(self, rows: Tensor, generator: torch.Generator) -> Tensor:
-        log_mel, labels = self._batch(rows, generator)
-        loss = nn.functional.cross_entropy(self.model(log_mel), labels, label_smoothing=self.config.label_smoothing)
+        log_mel, labels, views = self._batch(rows, generator)
+        with tap(self.model, [mine for mine, _ in self.distillation.pairs] if self.distillation else ()) as outputs:
+            logits = self.model(log_mel)
+        loss = nn.functional.cross_entropy(logits, labels, label_smoothing=self.config.label_smoothing)
+        if self.distillation:
+            loss, errors = self.distillation(logits, outputs, loss, views, rows)
+            for pair, error in errors.items():
+                self.layer_errors.setdefault(pair, []).append(error.detach())
         self.optimizer.zero_grad()
         loss.backward()
         nn.utils.clip_grad_norm_(self.model.parameters(), self.config.clip_gradient)
@@ -213,19 +245,22 @@ class Trainer:
         return au_fa_fr(p, labels), float(loss)
 
     def state(self) -> dict[str, Any]:
-        parts = {"model": self.model, "averaged": self.averaged, "optimizer": self.optimizer, "schedule": self.schedule}
-        return {name: part.state_dict() for name, part in parts.items()} | {
+        return {name: part.state_dict() for name, part in self._parts().items()} | {
             "epoch": self.epoch,
             "history": self.history,
             "best": self.best,
         }
 
     def load_state(self, state: dict[str, Any]) -> None:
-        for name in ("model", "averaged", "optimizer", "schedule"):
-            getattr(self, name).load_state_dict(state[name])
+        for name, part in self._parts().items():
+            part.load_state_dict(state[name])
         self.epoch, self.history, self.best = state["epoch"], state["history"], state["best"]
 
+    def _parts(self) -> dict[str, Any]:
+        parts = {"model": self.model, "averaged": self.averaged, "optimizer": self.optimizer, "schedule": self.schedule}
+        return parts | ({"distillation": self.distillation} if self.distillation else {})
+
     def finish(self) -> Run:
-        model = CRNN(self.model.config)
+        model = build(self.model.config)
         model.load_state_dict(self.best["weights"])
         return Run(model.eval(), self.history, self.best["epoch"])

@@ -21,7 +21,7 @@ PROVENANCE = Provenance("happy", "tones", "abc", "published", 0, 1, {"test 1-AUC
 @pytest.fixture
 def saved(tmp_path):
     torch.manual_seed(0)
-    config = CRNNConfig(channels=4, norm=True, pool=(2, 5), kernel=(6, 4), hidden=12)
+    config = CRNNConfig(channels=4, norm=True, relu=True, pool=(2, 5), kernel=(6, 4), hidden=12)
     model = CRNN(config)
     model(torch.randn(8, 40, 101))  # batch norm has statistics
     save_model(tmp_path / "model.pt", model, PROVENANCE)
@@ -107,7 +107,7 @@ def test_config_and_tensors_must_fit(saved, change):
 
 
 @pytest.mark.parametrize(
-    ("spoil", "message"), [(lambda t: t.to(torch.int8), "stored as torch.int8"), (lambda t: t * torch.nan, "NaN")]
+    ("spoil", "message"), [(lambda t: t.to(torch.int8), "int8 and has no scale"), (lambda t: t * torch.nan, "NaN")]
 )
 def test_tensors_that_would_give_nonsense(saved, spoil, message):
     path, _ = saved
@@ -132,7 +132,7 @@ def test_incomplete(saved):
     with pytest.raises(CheckpointError, match="lacks provenance"):
         load_model(path)
     torch.save({"format": "kws.crnn"}, path)
-    with pytest.raises(CheckpointError, match="lacks config, format_version"):
+    with pytest.raises(CheckpointError, match="lacks architecture, config, format_version"):
         load_model(path)
 
 

@@ -31,10 +31,18 @@ def test_thop_agrees_with_the_exact_count(rnn, seconds):
 CONFIGS = [
     CRNNConfig(channels=3, stride=(5, 8), rnn="rnn", hidden=20),
     CRNNConfig(
-        channels=4, kernel=(6, 4), stride=(3, 2), pool=(2, 5), norm=True, hidden=12, layers=1, attention="linear"
+        channels=4,
+        kernel=(6, 4),
+        stride=(3, 2),
+        pool=(2, 5),
+        norm=True,
+        relu=True,
+        hidden=12,
+        layers=1,
+        attention="linear",
     ),
     CRNNConfig(separable=True, attention="mean"),
-    CRNNConfig(separable=True, norm=True, attention="last", rnn="rnn", layers=3),
+    CRNNConfig(separable=True, norm=True, relu=True, attention="last", rnn="rnn", layers=3),
 ]
 
 

@@ -16,7 +16,7 @@ from kws.model import CRNNConfig
 from kws.split import published_split
 from kws.train import TrainConfig, Trainer, TrainingError, train
 
-SMALL = CRNNConfig(channels=3, stride=(4, 8), hidden=8, layers=1, norm=True)
+SMALL = CRNNConfig(channels=3, stride=(4, 8), hidden=8, layers=1, norm=True, relu=True)
 SHORT = TrainConfig(epochs=4, batch=16, learning_rate=1e-2, average=0.9, masks=1)
 
 

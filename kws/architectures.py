@@ -1,0 +1,13 @@
+"""The kinds of network that can be trained, saved and loaded, by the name that a checkpoint carries."""
+
+from torch import nn
+
+from kws.model import CRNN, CRNNConfig
+from kws.tc_resnet import TCResNet, TCResNetConfig
+
+ARCHITECTURES = {"CRNN": (CRNN, CRNNConfig), "TCResNet": (TCResNet, TCResNetConfig)}
+
+
+def build(config: CRNNConfig | TCResNetConfig) -> nn.Module:
+    """A new network of a config."""
+    return next(model(config) for model, kind in ARCHITECTURES.values() if isinstance(config, kind))

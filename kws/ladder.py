@@ -1,0 +1,149 @@
+"""The networks of ``experiments.ipynb`` by name, how each is trained, and where its weights go."""
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from kws.checkpoint import load_model, load_provenance, save_model
+from kws.compress import fold_batch_norm
+from kws.data import TrainingData
+from kws.distill import DistillConfig, Lessons, teach
+from kws.evaluate import judge, provenance
+from kws.metrics import au_fa_fr, one_minus_auc
+from kws.model import CRNNConfig
+from kws.settings import Settings
+from kws.tc_resnet import TCResNetConfig
+from kws.train import Run, TrainConfig, train
+
+FROM_LABELS = None
+FROM_LOGITS = DistillConfig(labels=0.1, logits=0.9, temperature=2.0)
+FROM_LAYERS = DistillConfig(labels=1.0, logits=0.0, layers=1.0)
+FROM_BOTH = replace(FROM_LOGITS, layers=1.0)
+REVERSED = replace(
+    FROM_BOTH,
+    pairs=(("convolution", "recurrent.1"), ("recurrent.0", "recurrent.0"), ("recurrent.1", "convolution")),
+)
+ONE_LAYER = (("convolution", "convolution"), ("recurrent.0", "recurrent.1"), ("attention", "attention"))
+
+
+@dataclass(frozen=True)
+class Rung:
+    """One network: what tables call it, its shape, what it learns from, and how many times the base's epochs it trains."""
+
+    title: str
+    config: CRNNConfig | TCResNetConfig
+    learns: DistillConfig | None = FROM_LABELS
+    epochs: float = 2.0
+    learning_rate: float = 1e-2
+
+
+def _tiny(**shape) -> CRNNConfig:
+    return CRNNConfig(norm=True, relu=True, attention="linear", **shape)
+
+
+def _published(channels: int, kernel: tuple[int, int], stride: tuple[int, int], rnn: str, hidden: int) -> CRNNConfig:
+    """A published student, by its sizes."""
+    return CRNNConfig(channels=channels, kernel=kernel, stride=stride, rnn=rnn, hidden=hidden)
+
+
+GRU_SMALL = CRNNConfig(stride=(4, 8), norm=True, relu=True, hidden=20)
+RNN = _tiny(pool=(2, 4), channels=6, kernel=(6, 5), stride=(3, 2), rnn="rnn", hidden=20)
+BEYOND = _tiny(pool=(2, 5), channels=4, kernel=(6, 4), stride=(3, 2), hidden=12, layers=1)
+
+BASE = {"base": Rung("base", CRNNConfig(), epochs=1.0, learning_rate=6e-3)}
+TEACHER = {
+    "teacher": Rung(
+        "teacher", CRNNConfig(channels=16, norm=True, relu=True, hidden=128), epochs=1.0, learning_rate=3e-3
+    )
+}
+STEPS = {
+    "gru_small": Rung("1: smaller GRU", GRU_SMALL, FROM_BOTH),
+    "rnn": Rung("2: RNN", RNN, FROM_BOTH),
+    "beyond": Rung("beyond", BEYOND, replace(FROM_BOTH, pairs=ONE_LAYER), epochs=4.0),
+}
+SEPARABLE = {"gru_small_separable": Rung("1: separable convolution", replace(GRU_SMALL, separable=True), FROM_BOTH)}
+CONTROLS = {
+    "rnn_from_labels": Rung("labels only (from scratch)", RNN, FROM_LABELS),
+    "rnn_from_logits": Rung("logits", RNN, FROM_LOGITS),
+    "rnn_from_layers": Rung("layers", RNN, FROM_LAYERS),
+    "rnn_reversed": Rung("both, layers reversed", RNN, REVERSED),
+    "beyond_from_labels": Rung("beyond, labels only", BEYOND, FROM_LABELS, epochs=4.0),
+    "beyond_from_logits": Rung("beyond, logits", BEYOND, FROM_LOGITS, epochs=4.0),
+}
+PEERS = {
+    "peer_rnn_2546": Rung("C3 k(5,20) s(5,8) RNN 20x2", _published(3, (5, 20), (5, 8), "rnn", 20), FROM_BOTH),
+    "peer_gru_1789": Rung(
+        "C2 k(11,20) s(7,8) GRU 14x1",
+        replace(_published(2, (11, 20), (7, 8), "gru", 14), layers=1),
+        replace(FROM_BOTH, pairs=ONE_LAYER),
+    ),
+    "peer_rnn_k4": Rung("C3 k(4,15) s(4,8) RNN 20x2", _published(3, (4, 15), (4, 8), "rnn", 20), FROM_BOTH),
+    "peer_gru_3294": Rung("C3 k(5,24) s(3,15) GRU 12x2", _published(3, (5, 24), (3, 15), "gru", 12), FROM_BOTH),
+}
+REFERENCE = {"tc_resnet8": Rung("TC-ResNet8", TCResNetConfig(), epochs=1.0, learning_rate=6e-3)}
+RUNGS = BASE | TEACHER | STEPS | SEPARABLE | CONTROLS | PEERS | REFERENCE
+
+STORED = {"rnn_fp16": ("rnn", "float16", "3: float16"), "rnn_int8": ("rnn", "int8", "3: int8")}
+"""Networks that are another stored, packed: of which, as what, and the title."""
+PACKED = {"beyond": "int8"}
+
+
+def fit(
+    rungs: dict[str, Rung],
+    sets: dict[str, TrainingData],
+    settings: Settings,
+    results: str,
+    lessons: dict[str, Lessons] | None = None,
+) -> dict[tuple[str, str, int], Run]:
+    """Train networks on each split with each seed and save every one, batch norm folded in.
+
+    ``sets`` and ``lessons`` are by kind of split. Finished runs are taken from the cache, so that a killed notebook goes on.
+    """
+    runs = {}
+    for name, rung in rungs.items():
+        for kind, data in sets.items():
+            for seed in range(1 if name == "teacher" else settings.seeds):
+                config = TrainConfig(
+                    epochs=round(settings.epochs * rung.epochs),
+                    learning_rate=rung.learning_rate,
+                    keep="last" if rung.learns else "best",
+                )
+                taught = (lessons[kind], rung.learns) if rung.learns else ()
+                run = train(
+                    data, rung.config, config, seed, *taught, runs=Path(settings.cache) / "runs", name=f"{name} {kind}"
+                )
+                runs[name, kind, seed] = run
+                save(seed_path(results, name, kind, seed), run, data, seed, PACKED.get(name, "float32"), name in PACKED)
+    return runs
+
+
+def save(path: Path, run: Run, data: TrainingData, seed: int, storage: str = "float32", packed: bool = False) -> None:
+    p, y = judge(run.model, data)
+    metrics = {
+        "test 1-AUC": one_minus_auc(p, y),
+        "test AU_FA_FR": au_fa_fr(p, y),
+        "validation loss": run.validation_loss,
+        "training seconds": sum(row["seconds"] for row in run.history),
+    }
+    save_model(path, fold_batch_norm(run.model), provenance(data, seed, metrics), storage, packed)
+
+
+def store_again(results: str, kinds: list[str], seeds: int) -> None:
+    """Save the float16 and int8 forms of finished networks."""
+    for name, (source, storage, _) in STORED.items():
+        for kind in kinds:
+            for seed in range(seeds):
+                path = seed_path(results, source, kind, seed)
+                save_model(
+                    seed_path(results, name, kind, seed), load_model(path), load_provenance(path), storage, packed=True
+                )
+
+
+def teach_all(results: str, sets: dict[str, TrainingData]) -> dict[str, Lessons]:
+    """Lessons of the saved teacher of each kind of split, for all layers that some network learns from."""
+    layers = sorted({other for rung in RUNGS.values() if rung.learns for _, other in rung.learns.pairs})
+    return {kind: teach(seed_path(results, "teacher", kind, 0), data, layers) for kind, data in sets.items()}
+
+
+def seed_path(results: str, name: str, kind: str, seed: int) -> Path:
+    """Where the weights of one seed are."""
+    return Path("weights") / results / "seeds" / f"{name}-{kind}-{seed}.pt"
