@@ -51,7 +51,7 @@ def augment_waveforms(
     rt60, level = uniform(config.rt60_seconds)[in_room], uniform(config.reverberant_level)[in_room]
     if in_room.any():  # MKL's FFT fails on an empty batch
         x[in_room] = convolve(x[in_room], room_responses(rt60, level, generator))
-    noise = torch.stack([_cut(noises, samples, generator) for _ in range(batch)])
+    noise = cut_noises(noises, batch, samples, generator)
     noise = torch.where(happens(config.babble_share), babble, noise)
     x = torch.where(happens(config.noise_share), mix_at_snr(x, noise, uniform(config.snr_db)), x)
     return x * 10 ** (uniform(config.gain_db) / 20)
@@ -69,8 +69,12 @@ def change_speed_and_shift(waveforms: Tensor, speed: Tensor, shift: Tensor) -> T
     return torch.nn.functional.grid_sample(waveforms[:, None, None], grid[:, None], align_corners=True)[:, 0, 0]
 
 
+def cut_noises(noises: list[Tensor], batch: int, samples: int, generator: torch.Generator) -> Tensor:
+    """Random pieces of random noises, (batch, samples)."""
+    return torch.stack([_cut(noises, samples, generator) for _ in range(batch)])
+
+
 def _cut(noises: list[Tensor], samples: int, generator: torch.Generator) -> Tensor:
-    """A random piece of a random noise, (samples,)."""
     noise = noises[int(torch.randint(len(noises), (), generator=generator))]
     start = int(torch.randint(len(noise) - samples + 1, (), generator=generator))
     return to_float(noise[start : start + samples])

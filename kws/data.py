@@ -1,7 +1,7 @@
 """From a corpus to what training and evaluation take: labels, log-mels, and augmented views of the training clips."""
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -9,10 +9,11 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
+from kws.acoustics import mix_at_snr
 from kws.audio import to_float
-from kws.augment import WaveformAugmentation, augment_waveforms
+from kws.augment import WaveformAugmentation, augment_waveforms, cut_noises
 from kws.cache import cached, fingerprint
-from kws.corpora import Corpus, load_clips, load_noises
+from kws.corpora import CLIP_SAMPLES, Corpus, load_clips, load_noises
 from kws.features import BATCH, N_MELS, LogMel, frames_in, log_mels
 from kws.split import Split, check_no_leak
 
@@ -97,6 +98,26 @@ def training_data(
         value["views"],
         fingerprint(key, keyword),
     )
+
+
+def in_noise(clips: ClipData, data: TrainingData, snr_db: float, subset: str = "test", seed: int = 0) -> TrainingData:
+    """The same data with the corpus's noises added to a subset's clips at one SNR, for evaluation in harder conditions."""
+    generator = torch.Generator().manual_seed(seed)
+    noises = load_noises(clips.corpus)
+    log_mel = data.log_mel.clone()
+    for batch in torch.from_numpy(data.split[subset]).split(BATCH):
+        waveforms = to_float(clips.waveforms[batch])
+        noise = cut_noises(noises, *waveforms.shape, generator)
+        log_mel[batch] = log_mels(mix_at_snr(waveforms, noise, torch.full((len(batch), 1), snr_db)))
+    return replace(data, log_mel=log_mel)
+
+
+def noise_alone(corpus: Corpus, hop: int = 8000) -> dict[str, Tensor]:
+    """Log-mels (pieces, 40, 101) of seconds of noise without any word, one every ``hop`` samples, by recording."""
+    return {
+        path.stem: log_mels(noise.unfold(0, CLIP_SAMPLES, hop))
+        for path, noise in zip(corpus.noise_paths, load_noises(corpus), strict=False)  # without noises, one is made up
+    }
 
 
 def _make_views(

@@ -27,6 +27,7 @@ from kws.checkpoint import load_model, load_provenance
 from kws.data import TrainingData
 from kws.split import require_split
 
+VERSION = 1  # of what lessons hold: raise it when that changes, or students taught before would be taken for new ones
 BATCH = 256
 LAYERS = ("convolution", "recurrent.0", "recurrent.1", "attention")
 COMPONENTS = (
@@ -112,11 +113,11 @@ def teach(teacher: str | Path, data: TrainingData, layers: Sequence[str] = ()) -
         )
     clean = data.log_mel[torch.from_numpy(data.split.train)]
     views = [*data.views, clean]
-    basis = {}
+    # As many clips as there are, of all views in turn: white must be what the student is trained on, noise and all.
+    mixed = torch.cat([view[i :: len(views)].float() for i, view in enumerate(views)])
     with torch.no_grad(), tap(model, layers, "teacher") as outputs:
-        model(clean)
-        for name in layers:
-            basis[name] = _whitening(as_steps(outputs[name]))
+        model(mixed)
+        basis = {name: _whitening(as_steps(outputs[name])) for name in layers}
         logits, said = [], {name: [] for name in layers}
         for view in tqdm(views, "the teacher speaks", unit="view"):
             for batch in view.split(BATCH):
@@ -130,7 +131,7 @@ def teach(teacher: str | Path, data: TrainingData, layers: Sequence[str] = ()) -
         {name: step_ends(model, name, clean.shape[2], said[name][0].shape[1]) for name in layers},
         model.config.n_mels,
         data.split.fingerprint,
-        fingerprint(data.key, sorted(layers), *(tensor.numpy().tobytes() for tensor in model.state_dict().values())),
+        fingerprint(VERSION, data.key, sorted(layers), *(tensor.numpy().tobytes() for tensor in model.state_dict().values())),
     )
 
 

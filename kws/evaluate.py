@@ -31,7 +31,7 @@ def keyword_probability(model: CRNN, waveform: Tensor) -> Tensor:
     Args:
         model: from ``kws.load_model``.
         waveform: (batch, samples) float in [-1, 1] at 16 kHz. A clip shorter than 1 s is padded with zeros and a longer one
-            cropped, on both ends alike; for long recordings use the streaming model.
+            cropped, on both ends alike.
 
     Returns:
         (batch,) float32 in [0, 1]. Raises ``ValueError`` for another shape or dtype, or for NaN or infinite samples.

@@ -1,5 +1,6 @@
 """The networks of ``experiments.ipynb`` by name, how each is trained, and where its weights go."""
 
+import shutil
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -8,6 +9,7 @@ from kws.compress import fold_batch_norm
 from kws.data import TrainingData
 from kws.distill import DistillConfig, Lessons, teach
 from kws.evaluate import judge, provenance
+from kws.files import replacing
 from kws.metrics import au_fa_fr, one_minus_auc
 from kws.model import CRNNConfig
 from kws.settings import Settings
@@ -45,7 +47,7 @@ def _published(channels: int, kernel: tuple[int, int], stride: tuple[int, int], 
     return CRNNConfig(channels=channels, kernel=kernel, stride=stride, rnn=rnn, hidden=hidden)
 
 
-GRU_SMALL = CRNNConfig(stride=(4, 8), norm=True, relu=True, hidden=20)
+GRU_SMALL = CRNNConfig(stride=(4, 8), norm=True, relu=True, hidden=19)
 RNN = _tiny(pool=(2, 4), channels=6, kernel=(6, 5), stride=(3, 2), rnn="rnn", hidden=20)
 BEYOND = _tiny(pool=(2, 5), channels=4, kernel=(6, 4), stride=(3, 2), hidden=12, layers=1)
 
@@ -58,7 +60,7 @@ TEACHER = {
 STEPS = {
     "gru_small": Rung("1: smaller GRU", GRU_SMALL, FROM_BOTH),
     "rnn": Rung("2: RNN", RNN, FROM_BOTH),
-    "beyond": Rung("beyond", BEYOND, replace(FROM_BOTH, pairs=ONE_LAYER), epochs=4.0),
+    "beyond": Rung("beyond", BEYOND, replace(FROM_BOTH, pairs=ONE_LAYER), epochs=3.0),
 }
 SEPARABLE = {"gru_small_separable": Rung("1: separable convolution", replace(GRU_SMALL, separable=True), FROM_BOTH)}
 CONTROLS = {
@@ -66,8 +68,7 @@ CONTROLS = {
     "rnn_from_logits": Rung("logits", RNN, FROM_LOGITS),
     "rnn_from_layers": Rung("layers", RNN, FROM_LAYERS),
     "rnn_reversed": Rung("both, layers reversed", RNN, REVERSED),
-    "beyond_from_labels": Rung("beyond, labels only", BEYOND, FROM_LABELS, epochs=4.0),
-    "beyond_from_logits": Rung("beyond, logits", BEYOND, FROM_LOGITS, epochs=4.0),
+    "beyond_from_labels": Rung("beyond, labels only", BEYOND, FROM_LABELS, epochs=3.0),
 }
 PEERS = {
     "peer_rnn_2546": Rung("C3 k(5,20) s(5,8) RNN 20x2", _published(3, (5, 20), (5, 8), "rnn", 20), FROM_BOTH),
@@ -82,9 +83,24 @@ PEERS = {
 REFERENCE = {"tc_resnet8": Rung("TC-ResNet8", TCResNetConfig(), epochs=1.0, learning_rate=6e-3)}
 RUNGS = BASE | TEACHER | STEPS | SEPARABLE | CONTROLS | PEERS | REFERENCE
 
-STORED = {"rnn_fp16": ("rnn", "float16", "3: float16"), "rnn_int8": ("rnn", "int8", "3: int8")}
-"""Networks that are another stored, packed: of which, as what, and the title."""
+STORED = {
+    "rnn_fp16_unpacked": ("rnn", "float16", False, "3: float16, not packed"),
+    "rnn_fp16": ("rnn", "float16", True, "3: float16"),
+    "rnn_int8": ("rnn", "int8", True, "3: int8"),
+}
+"""Networks that are another, stored otherwise: of which, as what, packed or not, and the title."""
 PACKED = {"beyond": "int8"}
+"""Networks that are stored packed at once."""
+
+
+def pick(*names: str) -> dict[str, Rung]:
+    """Some of the networks."""
+    return {name: RUNGS[name] for name in names}
+
+
+def titles(*names: str) -> dict[str, str]:
+    """What tables call them."""
+    return {name: STORED[name][3] if name in STORED else RUNGS[name].title for name in names}
 
 
 def fit(
@@ -129,13 +145,25 @@ def save(path: Path, run: Run, data: TrainingData, seed: int, storage: str = "fl
 
 def store_again(results: str, kinds: list[str], seeds: int) -> None:
     """Save the float16 and int8 forms of finished networks."""
-    for name, (source, storage, _) in STORED.items():
+    for name, (source, storage, packed, _) in STORED.items():
         for kind in kinds:
             for seed in range(seeds):
                 path = seed_path(results, source, kind, seed)
                 save_model(
-                    seed_path(results, name, kind, seed), load_model(path), load_provenance(path), storage, packed=True
+                    seed_path(results, name, kind, seed), load_model(path), load_provenance(path), storage, packed
                 )
+
+
+def publish_best(results: str, seeds: int, kind: str = "published") -> dict[str, Path]:
+    """Copy the seed of lowest validation loss of each student and peer to ``weights/<results>/<name>.pt``."""
+    published = {}
+    for name in [*STEPS, *STORED, *PEERS, *REFERENCE]:
+        paths = [seed_path(results, name, kind, seed) for seed in range(seeds)]
+        best = min(paths, key=lambda path: load_provenance(path).metrics["validation loss"])
+        published[name] = Path("weights") / results / f"{name}.pt"
+        with replacing(published[name]) as temporary:
+            shutil.copyfile(best, temporary)
+    return published
 
 
 def teach_all(results: str, sets: dict[str, TrainingData]) -> dict[str, Lessons]:

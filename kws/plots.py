@@ -253,6 +253,23 @@ def plot_comparison(groups: dict[str, Sequence[Measured]], kinds: Sequence[str],
     return figure
 
 
+def plot_layer_errors(histories: dict[str, list[dict[str, float]]], heading: str) -> Figure:
+    """Error of each layer pair by epoch, a panel a pair, a line a run."""
+    pairs = [key for key in next(iter(histories.values()))[0] if key.startswith("error of ")]
+    figure, panels = plt.subplots(
+        1, len(pairs), figsize=(3.6 * len(pairs), 3.4), squeeze=False, sharey=True, layout="constrained"
+    )
+    for axes, pair in zip(panels[0], pairs, strict=True):
+        for name, history in histories.items():
+            axes.plot([row["epoch"] for row in history], [row[pair] for row in history], linewidth=0.9, label=name)
+        axes.set(title=pair.removeprefix("error of "), xlabel="epoch", ylim=(0, 1.1))
+        axes.grid(alpha=0.3)
+    panels[0, 0].set_ylabel("share unexplained (1: all)")
+    panels[0, -1].legend(fontsize=7)
+    figure.suptitle(heading)
+    return figure
+
+
 def plot_latency(latencies: Sequence[Latency], heading: str) -> Figure:
     """Milliseconds by model and runtime, a panel a batch size, bars with and (hatched) without the front end."""
     batches = sorted({t.batch for t in latencies})

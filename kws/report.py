@@ -36,8 +36,14 @@ class Measured:
         return score(self.compression, self.speedup)
 
 
-def measure(titles: dict[str, str], sets: dict[str, TrainingData], results: str, seeds: int) -> list[Measured]:
-    """Load and evaluate the networks of these names (and titles), the base first: rates are against it."""
+def measure(
+    titles: dict[str, str],
+    sets: dict[str, TrainingData],
+    results: str,
+    seeds: int,
+    base: Sequence["Measured"] = (),
+) -> list[Measured]:
+    """Load and evaluate the networks of these names (and titles). Rates are against the first of ``base``, or else of themselves."""
     rows: list[Measured] = []
     for name, title in titles.items():
         kinds = {}
@@ -47,7 +53,8 @@ def measure(titles: dict[str, str], sets: dict[str, TrainingData], results: str,
         path = seed_path(results, name, next(iter(sets)), 0)
         model, size = load_model(path), size_in_bytes(path)
         macs = count_macs(model)
-        base_size, base_macs = (rows[0].bytes, rows[0].macs) if rows else (size, macs)
+        first = next(iter([*base, *rows]), None)
+        base_size, base_macs = (first.bytes, first.macs) if first else (size, macs)
         value_bytes = sum(tensor.numel() * tensor.element_size() for tensor in stored_tensors(path).values())
         costs = (count_parameters(model), size, value_bytes, macs, count_macs_exactly(model))
         rows.append(Measured(name, title, *costs, base_size / size, base_macs / macs, kinds))
@@ -58,8 +65,11 @@ def cost_table(rows: Sequence[Measured]) -> str:
     """Parameters, bytes, multiply-accumulates, rates against the base, score."""
     return tabulate(
         [
-            [r.title, f"{r.parameters:,}", f"{r.bytes:,}", f"{r.value_bytes:,}", f"{r.macs:,}", f"{r.exact_macs:,}"]
-            + [f"{r.compression:.3f}", f"{r.speedup:.3f}", f"{r.score:.3f}"]
+            [
+                r.title,
+                *(f"{value:,}" for value in (r.parameters, r.bytes, r.value_bytes, r.macs, r.exact_macs)),
+                *(f"{value:.3f}" for value in (r.compression, r.speedup, r.score)),
+            ]
             for r in rows
         ],
         [
@@ -88,4 +98,28 @@ def quality_table(rows: Sequence[Measured], kind: str, base: str = "base") -> st
         ratio = f"{q.one_minus_auc[0] / compared:.2f}" if compared else ""
         lines.append([r.title, q.seeds, *values, f"{q.spread:.1e}", ratio])
     heads = ["network", "seeds", "1 - AUC", "AU_FA_FR", "AU_FA_FR at SC prevalence", "spread of seeds", "times base"]
+    return tabulate(lines, heads, disable_numparse=True)
+
+
+BARS = {  # name: least compression, least speed-up, most of the base's quality, most at Speech Commands prevalence
+    "gru_small": (2.578, 2.059, 1.1, None),
+    "rnn": (7.623, 8.507, 1.1, None),
+    "rnn_fp16": (12.045, 8.507, 1.1, 5.132e-5),
+    "beyond": (25.0, 25.0, 1.0, None),
+}
+
+
+def bars_table(rows: Sequence[Measured], kind: str) -> str:
+    """Each bar of the ladder with what was reached: "yes" or "no" is all of the row's bars together."""
+    found = {row.name: row for row in rows}
+    base = found["base"].quality[kind].at_speech_commands[0]
+    lines = []
+    for name, (compression, speedup, share, most) in BARS.items():
+        row = found[name]
+        quality = row.quality[kind].at_speech_commands[0]
+        allowed = min(share * base, most or share * base)
+        held = row.compression >= compression and row.speedup >= speedup and quality <= allowed
+        rates = (f"{row.compression:.3f} / {compression}", f"{row.speedup:.3f} / {speedup}")
+        lines.append([row.title, *rates, f"{quality:.2e} / {allowed:.2e}", f"{row.score:.3f}", "yes" if held else "no"])
+    heads = ["step", "compression / least", "speed-up / least", "quality / most", "score of 7", "held"]
     return tabulate(lines, heads, disable_numparse=True)

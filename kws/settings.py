@@ -33,7 +33,10 @@ class Settings:
 
     @classmethod
     def from_environment(cls, **values) -> "Settings":
-        """Settings with these values, overridden by the environment. Raises ``ValueError`` naming a variable that is not a number."""
+        """Settings with these values, overridden by the environment. Raises ``ValueError`` naming a variable that is not a number or not known."""
+        known = {f"KWS_{field.name.upper()}" for field in fields(cls)} | {"KWS_PUBLISH"}
+        if unknown := sorted(name for name in os.environ if name.startswith("KWS_") and name not in known):
+            raise ValueError(f"unknown environment variable {unknown[0]}; there are {', '.join(sorted(known))}")
         for field in fields(cls):
             variable = f"KWS_{field.name.upper()}"
             if variable in os.environ:

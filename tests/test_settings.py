@@ -91,3 +91,9 @@ def test_a_hostile_manifest_and_a_missing_archive(tmp_path):
     (tmp_path / "good.csv").write_text("word,clip,speaker,pcm_md5\nyes,a_nohash_0,a,0\n")
     with pytest.raises(CorpusError, match="v1: there is no such folder"):
         rebuild(tmp_path / "good.csv", [tmp_path / "v1"], tmp_path / "built")
+
+
+def test_a_misspelt_variable_is_refused(monkeypatch):
+    monkeypatch.setenv("KWS_KEYWORDS", "computer")
+    with pytest.raises(ValueError, match=r"unknown environment variable KWS_KEYWORDS; there are .*KWS_KEYWORD,"):
+        Settings.from_environment()
