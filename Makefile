@@ -24,7 +24,7 @@ notebooks: .venv/ready
 
 # The committed notebooks: run in place, on the corpus that KWS_CORPUS and KWS_KEYWORD name.
 publish: .venv/ready
-	KWS_PUBLISH=1 $(EXECUTE) --inplace $(NOTEBOOKS)
+	KWS_PUBLISH=1 KWS_SEEDS=$${KWS_SEEDS:-3} KWS_EPOCHS=$${KWS_EPOCHS:-50} $(EXECUTE) --inplace $(NOTEBOOKS)
 	$(TIDY) $(NOTEBOOKS)
 
 test: .venv/ready

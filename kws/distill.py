@@ -131,7 +131,9 @@ def teach(teacher: str | Path, data: TrainingData, layers: Sequence[str] = ()) -
         {name: step_ends(model, name, clean.shape[2], said[name][0].shape[1]) for name in layers},
         model.config.n_mels,
         data.split.fingerprint,
-        fingerprint(VERSION, data.key, sorted(layers), *(tensor.numpy().tobytes() for tensor in model.state_dict().values())),
+        fingerprint(
+            VERSION, data.key, sorted(layers), *(tensor.numpy().tobytes() for tensor in model.state_dict().values())
+        ),
     )
 
 
