@@ -46,6 +46,9 @@ class DistillConfig:
     Attributes:
         labels: cross-entropy with the true labels.
         logits: KL divergence from the teacher's probabilities, both softened by ``temperature``, times its square (Hinton et al.).
+        ranking: mean of softplus(score of a clip without the keyword - score of one with it) over all such pairs of a batch, the score being
+            the log-odds: a smooth upper bound of 1 - AUC (Yan et al. 2003, ICML, "Optimizing classifier performance via
+            an approximation to the Wilcoxon-Mann-Whitney statistic").
         layers: mean over ``pairs`` of the error in the common space.
         pairs: (student's module, teacher's module).
         width: dimensions of the common space, at most; fewer where the teacher's layer has fewer.
@@ -54,6 +57,7 @@ class DistillConfig:
     labels: float = 1.0
     logits: float = 0.0
     temperature: float = 4.0
+    ranking: float = 0.0
     layers: float = 0.0
     pairs: tuple[tuple[str, str], ...] = (
         ("convolution", "convolution"),
@@ -64,14 +68,14 @@ class DistillConfig:
     width: int = 16
 
     def __post_init__(self) -> None:
-        for name in ("labels", "logits", "layers", "temperature"):
+        for name in ("labels", "logits", "ranking", "layers", "temperature"):
             value = getattr(self, name)
             if not (math.isfinite(value) and value >= 0):
                 raise DistillError(f"{name} is {value}; it must be a number of 0 or more")
         if self.temperature == 0 or self.width < 1:
             raise DistillError("temperature must be positive and width at least 1")
-        if self.labels + self.logits + self.layers == 0:
-            raise DistillError("labels, logits and layers are all 0: there is nothing to learn from")
+        if self.labels + self.logits + self.ranking + self.layers == 0:
+            raise DistillError("labels, logits, ranking and layers are all 0: there is nothing to learn from")
         if self.layers and not self.pairs:
             raise DistillError("layers has a weight, but pairs names no student and teacher layer")
 
@@ -174,13 +178,19 @@ class Distillation(nn.Module):
             self.register_buffer(f"alignment{i}", alignment(ends, lessons.ends[other]), persistent=False)
 
     def forward(
-        self, logits: Tensor, outputs: dict[str, Tensor], label_loss: Tensor, views: Tensor, rows: Tensor
+        self,
+        logits: Tensor,
+        outputs: dict[str, Tensor],
+        labels: Tensor,
+        label_loss: Tensor,
+        views: Tensor,
+        rows: Tensor,
     ) -> tuple[Tensor, dict[str, Tensor]]:
         """The loss of a batch, and the error of each layer pair.
 
         Args:
             logits: of the student (batch, classes). outputs: of its layers, from ``tap``.
-            label_loss: its cross-entropy. views, rows: (batch,) which lesson each clip takes.
+            labels: (batch,). label_loss: its cross-entropy. views, rows: (batch,) which lesson each clip takes.
         """
         config, device = self.config, logits.device
         loss = config.labels * label_loss
@@ -189,6 +199,10 @@ class Distillation(nn.Module):
             wanted = torch.softmax(self.lessons.logits[views, rows].to(device) / t, 1)
             kl = nn.functional.kl_div(torch.log_softmax(logits / t, 1), wanted, reduction="batchmean")
             loss = loss + config.logits * t * t * kl
+        if config.ranking:
+            scores = logits[:, 1] - logits[:, 0]
+            behind = scores[labels == 0] - scores[labels == 1][:, None]
+            loss = loss + config.ranking * nn.functional.softplus(behind).mean()
         errors = {}
         for i, (mine, other) in enumerate(self.pairs):
             taught = self.lessons.layers[other][views, rows].to(device).float()

@@ -59,7 +59,7 @@ TEACHER = {
 STEPS = {
     "gru_small": Rung("1: smaller GRU", GRU_SMALL, FROM_LOGITS),
     "rnn": Rung("2: RNN", RNN, FROM_LOGITS),
-    "beyond": Rung("beyond", BEYOND, FROM_LOGITS, epochs=3.0),
+    "beyond": Rung("beyond", BEYOND, replace(FROM_LOGITS, ranking=1.0), epochs=6.0),
 }
 SEPARABLE = {"gru_small_separable": Rung("1: separable convolution", replace(GRU_SMALL, separable=True), FROM_LOGITS)}
 CONTROLS = {
@@ -68,6 +68,7 @@ CONTROLS = {
     "rnn_from_both": Rung("logits and layers", RNN, FROM_BOTH),
     "rnn_reversed": Rung("logits and layers, reversed", RNN, REVERSED),
     "beyond_from_labels": Rung("beyond, labels only", BEYOND, FROM_LABELS, epochs=3.0),
+    "beyond_from_logits": Rung("beyond, logits", BEYOND, FROM_LOGITS, epochs=3.0),
 }
 PEERS = {
     "peer_rnn_2546": Rung("C3 k(5,20) s(5,8) RNN 20x2", _published(3, (5, 20), (5, 8), "rnn", 20), FROM_LOGITS),

@@ -202,6 +202,8 @@ def plot_cost(
         axes.axhline(allowed, color="tab:red", linestyle="--", linewidth=1, label=f"published bar, {allowed:.1e}")
         axes.axhline(base, color="grey", linestyle="--", linewidth=1, label="our base")
         for i, row in enumerate(rows):
+            if kind not in row.quality:
+                continue
             middle, low, high = row.quality[kind].at_speech_commands
             x, floor = getattr(row, cost), 1e-7
             colour = f"C{i % 10}"

@@ -89,10 +89,12 @@ def cost_table(rows: Sequence[Measured]) -> str:
 
 
 def quality_table(rows: Sequence[Measured], kind: str, base: str = "base") -> str:
-    """Mean over seeds and 95 % bootstrap interval over test clips; the last column is 1 - AUC over the base's."""
+    """Mean over seeds and 95 % bootstrap interval over test clips; the last column is 1 - AUC over the base's. Networks not trained on the kind of split are left out."""
     compared = next((r.quality[kind].one_minus_auc[0] for r in rows if r.name == base), None)
     lines = []
     for r in rows:
+        if kind not in r.quality:
+            continue
         q = r.quality[kind]
         values = ["{:.2e} [{:.1e}, {:.1e}]".format(*v) for v in (q.one_minus_auc, q.au_fa_fr, q.at_speech_commands)]
         ratio = f"{q.one_minus_auc[0] / compared:.2f}" if compared else ""

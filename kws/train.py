@@ -223,7 +223,7 @@ class Trainer:
             logits = self.model(log_mel)
         loss = nn.functional.cross_entropy(logits, labels, label_smoothing=self.config.label_smoothing)
         if self.distillation:
-            loss, errors = self.distillation(logits, outputs, loss, views, rows)
+            loss, errors = self.distillation(logits, outputs, labels, loss, views, rows)
             for pair, error in errors.items():
                 self.layer_errors.setdefault(pair, []).append(error.detach())
         self.optimizer.zero_grad()

@@ -1,3 +1,4 @@
+import math
 from dataclasses import replace
 
 import pytest
@@ -109,17 +110,23 @@ def test_heads_cannot_collapse(data, lessons):
 
 
 def test_the_loss_by_hand(data, lessons):
-    """Logits and labels only: an independent formula."""
+    """Labels, logits and ranking: independent formulas."""
     torch.manual_seed(0)
-    model = CRNN(STUDENT)
-    distillation = Distillation(model, lessons, replace(ALL, layers=0.0), data.split.fingerprint)
+    learn = replace(ALL, layers=0.0, ranking=0.5)
+    distillation = Distillation(CRNN(STUDENT), lessons, learn, data.split.fingerprint)
     rows, views = torch.arange(8), torch.tensor([0, 1, 2, 0, 1, 2, 0, 1])
-    logits = torch.randn(8, 2)
-    loss, errors = distillation(logits, {}, torch.tensor(0.7), views, rows)
+    logits, labels = torch.randn(8, 2), torch.tensor([0, 1, 0, 0, 1, 1, 0, 0])
+    loss, errors = distillation(logits, {}, labels, torch.tensor(0.7), views, rows)
     t = ALL.temperature
     q = torch.softmax(lessons.logits[views, rows] / t, 1)
     p = torch.softmax(logits / t, 1)
-    expected = 0.1 * 0.7 + 0.9 * t**2 * (q * (q / p).log()).sum(1).mean()
+    ranking = 0.0
+    for i in range(8):
+        for j in range(8):
+            if labels[i] == 1 and labels[j] == 0:
+                odds = [float(logits[k, 1] - logits[k, 0]) for k in (i, j)]
+                ranking += math.log1p(math.exp(odds[1] - odds[0])) / 15
+    expected = 0.1 * 0.7 + 0.9 * t**2 * (q * (q / p).log()).sum(1).mean() + 0.5 * ranking
     torch.testing.assert_close(loss, expected)
     assert errors == {}
 
@@ -144,7 +151,9 @@ def test_a_perfect_student_has_no_error(data, teacher, lessons):
             solution = torch.linalg.lstsq(design.double(), target.flatten(0, 1).double()).solution.float()
             head.weight.copy_(solution[:-1].T)
             head.bias.copy_(solution[-1])
-        _, errors = distillation(torch.zeros(40, 2), outputs, torch.tensor(0.0), torch.full((40,), 2), rows)
+        _, errors = distillation(
+            torch.zeros(40, 2), outputs, torch.zeros(40), torch.tensor(0.0), torch.full((40,), 2), rows
+        )
     assert max(errors.values()) < 1e-3
 
 

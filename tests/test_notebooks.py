@@ -19,6 +19,7 @@ TINY = {
 }
 
 
+@pytest.mark.timeout(1000)  # experiments.ipynb trains some forty small networks
 @pytest.mark.parametrize("name", NOTEBOOKS)
 def test_notebook_runs(name, tmp_path, monkeypatch):
     shutil.copytree(ROOT / "kws", tmp_path / "kws")
@@ -28,7 +29,7 @@ def test_notebook_runs(name, tmp_path, monkeypatch):
         monkeypatch.setenv(variable, value)
     monkeypatch.delenv("KWS_CACHE", raising=False)
     notebook = nbformat.read(ROOT / name, as_version=4)
-    NotebookClient(notebook, timeout=280, resources={"metadata": {"path": str(tmp_path)}}).execute()
+    NotebookClient(notebook, timeout=900, resources={"metadata": {"path": str(tmp_path)}}).execute()
     assert {path: path.read_bytes() for path in published} == published
     assert list((tmp_path / "weights" / "synthetic-marvin").glob("*.pt"))
     assert list((tmp_path / "plots" / "synthetic-marvin").glob("*.png"))
