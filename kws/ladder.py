@@ -4,11 +4,13 @@ import shutil
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from torch import nn
+
 from kws.checkpoint import load_model, load_provenance, save_model
 from kws.compress import fold_batch_norm
 from kws.data import TrainingData
 from kws.distill import DistillConfig, Lessons, teach
-from kws.evaluate import judge, provenance
+from kws.evaluate import judge_checkpoint, provenance
 from kws.files import replacing
 from kws.metrics import au_fa_fr, one_minus_auc
 from kws.model import CRNNConfig
@@ -128,30 +130,36 @@ def fit(
                     data, rung.config, config, seed, *taught, runs=Path(settings.cache) / "runs", name=f"{name} {kind}"
                 )
                 runs[name, kind, seed] = run
-                save(seed_path(results, name, kind, seed), run, data, seed, PACKED.get(name, "float32"), name in PACKED)
+                path, model = seed_path(results, name, kind, seed), fold_batch_norm(run.model)
+                kept = {"validation loss": run.validation_loss}
+                save(path, model, data, seed, kept, PACKED.get(name, "float32"), name in PACKED)
     return runs
 
 
-def save(path: Path, run: Run, data: TrainingData, seed: int, storage: str = "float32", packed: bool = False) -> None:
-    p, y = judge(run.model, data)
-    metrics = {
-        "test 1-AUC": one_minus_auc(p, y),
-        "test AU_FA_FR": au_fa_fr(p, y),
-        "validation loss": run.validation_loss,
-        "training seconds": sum(row["seconds"] for row in run.history),
-    }
-    save_model(path, fold_batch_norm(run.model), provenance(data, seed, metrics), storage, packed)
+def save(
+    path: Path,
+    model: nn.Module,
+    data: TrainingData,
+    seed: int,
+    metrics: dict[str, float],
+    storage: str = "float32",
+    packed: bool = False,
+) -> None:
+    """Write a network with the metrics of the test clips that it has as stored."""
+    save_model(path, model, provenance(data, seed, metrics), storage, packed)
+    p, y = judge_checkpoint(path, data)
+    measured = {"test 1-AUC": one_minus_auc(p, y), "test AU_FA_FR": au_fa_fr(p, y)}
+    save_model(path, model, provenance(data, seed, measured | metrics), storage, packed)
 
 
-def store_again(results: str, kinds: list[str], seeds: int) -> None:
+def store_again(results: str, sets: dict[str, TrainingData], seeds: int) -> None:
     """Save the float16 and int8 forms of finished networks."""
     for name, (source, storage, packed, _) in STORED.items():
-        for kind in kinds:
+        for kind, data in sets.items():
             for seed in range(seeds):
                 path = seed_path(results, source, kind, seed)
-                save_model(
-                    seed_path(results, name, kind, seed), load_model(path), load_provenance(path), storage, packed
-                )
+                kept = {"validation loss": load_provenance(path).metrics["validation loss"]}
+                save(seed_path(results, name, kind, seed), load_model(path), data, seed, kept, storage, packed)
 
 
 def publish_best(results: str, seeds: int, kind: str = "published") -> dict[str, Path]:

@@ -195,29 +195,26 @@ def plot_cost(
         cost: the field of ``Measured`` on the horizontal axis, which ``label`` names with its unit.
     """
     figure, panels = plt.subplots(
-        1, len(kinds), figsize=(7.2 * len(kinds), 6), squeeze=False, sharey=True, layout="constrained"
+        1, len(kinds), figsize=(6 * len(kinds) + 3, 5.4), squeeze=False, sharex=True, sharey=True, layout="constrained"
     )
     for axes, kind in zip(panels[0], kinds, strict=True):
         base = next(row for row in rows if row.name == "base").quality[kind].at_speech_commands[0]
         axes.axhline(allowed, color="tab:red", linestyle="--", linewidth=1, label=f"published bar, {allowed:.1e}")
-        axes.axhline(base, color="grey", linestyle="--", linewidth=1, label="our base")
+        axes.axhline(base, color="grey", linestyle="--", linewidth=1, label="as good as our base")
         for i, row in enumerate(rows):
             if kind not in row.quality:
                 continue
-            middle, low, high = row.quality[kind].at_speech_commands
-            x, floor = getattr(row, cost), 1e-7
-            colour = f"C{i % 10}"
+            middle, low, high = np.maximum(row.quality[kind].at_speech_commands, 1e-8)
+            peer = row.name.startswith(("peer", "tc_"))
             axes.errorbar(
-                x,
-                max(middle, floor),
-                [[max(middle, floor) - max(low, floor)], [max(high, floor) - max(middle, floor)]],
-                fmt="s" if row.name.startswith(("peer", "tc_")) else "o",
-                color=colour,
+                getattr(row, cost) * 1.02 ** (i % 3 - 1),  # networks of one cost stay apart
+                middle,
+                [[middle - low], [high - middle]],
+                fmt="s" if peer else "o",
+                markersize=6 if peer else 8,
+                color=plt.get_cmap("tab20")(i),
                 capsize=3,
-                alpha=0.85,
-            )
-            axes.annotate(
-                row.title, (x, max(middle, floor)), (5, 5), textcoords="offset points", fontsize=8, color=colour
+                label=row.title,
             )
         axes.set(
             title=f"{kind} split, {rows[0].quality[kind].seeds} seed(s), 95 % intervals over clips",
@@ -225,12 +222,12 @@ def plot_cost(
             xscale="log",
             yscale="log",
         )
-        axes.margins(x=0.18)
         axes.grid(alpha=0.3, which="both")
     panels[0, 0].set_ylabel("AU_FA_FR at Speech Commands prevalence (lower is better)")
-    panels[0, 0].plot([], [], "o", color="black", label="base and ladder")
-    panels[0, 0].plot([], [], "s", color="black", label="peers, retrained")
-    panels[0, 0].legend(fontsize=8)
+    handles, names = panels[0, 0].get_legend_handles_labels()
+    figure.legend(
+        handles, names, loc="outside right center", fontsize=8, title="squares: peers, retrained", title_fontsize=8
+    )
     figure.suptitle(heading)
     return figure
 

@@ -4,12 +4,13 @@ import pytest
 
 from kws import ladder, report
 from kws.architectures import build
-from kws.checkpoint import load_model, save_model
+from kws.checkpoint import load_model, load_provenance, save_model
 from kws.compress import fold_batch_norm
 from kws.cost import count_macs, count_parameters, size_in_bytes
 from kws.data import decode, training_data
 from kws.distill import DistillConfig
 from kws.evaluate import judge_checkpoint, provenance
+from kws.metrics import one_minus_auc
 from kws.settings import Settings
 from kws.split import SPLITS
 
@@ -59,7 +60,7 @@ def test_from_training_to_table(tone_corpus, tmp_path, monkeypatch):
     ladder.fit({"base": ladder.BASE["base"], "teacher": small}, sets, settings, "tones-low")
     lessons = ladder.teach_all("tones-low", sets)
     runs = ladder.fit(ladder.pick("rnn", "beyond"), sets, settings, "tones-low", lessons)
-    ladder.store_again("tones-low", list(sets), settings.seeds)
+    ladder.store_again("tones-low", sets, settings.seeds)
     names = ("base", "rnn", "rnn_fp16", "rnn_int8", "beyond")
     rows = report.measure(ladder.titles(*names), sets, "tones-low", settings.seeds)
     assert [row.name for row in rows] == list(names)
@@ -68,8 +69,9 @@ def test_from_training_to_table(tone_corpus, tmp_path, monkeypatch):
         path = ladder.seed_path("tones-low", row.name, "published", 0)
         assert row.bytes == size_in_bytes(path)
         assert row.compression == rows[0].bytes / row.bytes
-        _, y = judge_checkpoint(path, sets["published"])
+        p, y = judge_checkpoint(path, sets["published"])
         assert row.quality["published"].clips == len(y)
+        assert load_provenance(path).metrics["test 1-AUC"] == one_minus_auc(p, y)
         assert not load_model(path).config.norm
     again = ladder.fit(ladder.pick("rnn"), sets, settings, "tones-low", lessons)
     assert again["rnn", "published", 1].history == runs["rnn", "published", 1].history
