@@ -63,15 +63,14 @@ STEPS = {
     "rnn": Rung("2: RNN", RNN, FROM_LOGITS),
     "beyond": Rung("beyond", BEYOND, replace(FROM_LOGITS, ranking=1.0), epochs=6.0),
 }
-SEPARABLE = {"gru_small_separable": Rung("1: separable convolution", replace(GRU_SMALL, separable=True), FROM_LOGITS)}
 CONTROLS = {
     "rnn_from_labels": Rung("labels only (from scratch)", RNN, FROM_LABELS),
     "rnn_from_layers": Rung("labels and layers", RNN, FROM_LAYERS),
     "rnn_from_both": Rung("logits and layers", RNN, FROM_BOTH),
-    "rnn_reversed": Rung("logits and layers, reversed", RNN, REVERSED),
     "beyond_from_labels": Rung("beyond, labels only", BEYOND, FROM_LABELS, epochs=3.0),
     "beyond_from_logits": Rung("beyond, logits", BEYOND, FROM_LOGITS, epochs=3.0),
 }
+REVERSED_CONTROL = {"rnn_reversed": Rung("logits and layers, reversed", RNN, REVERSED)}
 PEERS = {
     "peer_rnn_2546": Rung("C3 k(5,20) s(5,8) RNN 20x2", _published(3, (5, 20), (5, 8), "rnn", 20), FROM_LOGITS),
     "peer_gru_1789": Rung(
@@ -79,11 +78,10 @@ PEERS = {
         replace(_published(2, (11, 20), (7, 8), "gru", 14), layers=1),
         FROM_LOGITS,
     ),
-    "peer_rnn_k4": Rung("C3 k(4,15) s(4,8) RNN 20x2", _published(3, (4, 15), (4, 8), "rnn", 20), FROM_LOGITS),
     "peer_gru_3294": Rung("C3 k(5,24) s(3,15) GRU 12x2", _published(3, (5, 24), (3, 15), "gru", 12), FROM_LOGITS),
 }
 REFERENCE = {"tc_resnet8": Rung("TC-ResNet8", TCResNetConfig(), epochs=1.0, learning_rate=6e-3)}
-RUNGS = BASE | TEACHER | STEPS | SEPARABLE | CONTROLS | PEERS | REFERENCE
+RUNGS = BASE | TEACHER | STEPS | CONTROLS | REVERSED_CONTROL | PEERS | REFERENCE
 
 STORED = {
     "rnn_fp16_unpacked": ("rnn", "float16", False, "3: float16, not packed"),

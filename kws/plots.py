@@ -239,8 +239,9 @@ def plot_comparison(groups: dict[str, Sequence[Measured]], kinds: Sequence[str],
     )
     for axes, (group, rows) in zip(panels[0], groups.items(), strict=True):
         for j, kind in enumerate(kinds):
-            values = np.array([row.quality[kind].one_minus_auc for row in rows])
-            place = np.arange(len(rows)) + 0.18 * (2 * j - len(kinds) + 1)
+            found = [i for i, row in enumerate(rows) if kind in row.quality]
+            values = np.array([rows[i].quality[kind].one_minus_auc for i in found])
+            place = np.array(found) + 0.18 * (2 * j - len(kinds) + 1)
             errors = [values[:, 0] - values[:, 1], values[:, 2] - values[:, 0]]
             axes.errorbar(values[:, 0], place, xerr=np.maximum(errors, 0), fmt="o", capsize=3, label=f"{kind} split")
         axes.set_yticks(range(len(rows)), [row.title for row in rows])
