@@ -122,11 +122,8 @@ def load_safely(path: str | Path, mmap: bool = False) -> Any:
     path = Path(path)
     if not path.is_file():
         raise FileNotFoundError(f"{path}: there is no such file")
-    if not zipfile.is_zipfile(path):
-        raise CheckpointError(f"{path}: truncated, or not a PyTorch file; get or write it again")
-    with zipfile.ZipFile(path) as archive:
-        if any(name.endswith("/constants.pkl") for name in archive.namelist()):
-            raise CheckpointError(f"{path}: a TorchScript model; load it with torch.jit.load")
+    if is_torchscript(path):
+        raise CheckpointError(f"{path}: a TorchScript model; load it with torch.jit.load")
     try:
         return torch.load(path, map_location="cpu", weights_only=True, mmap=mmap)
     except pickle.UnpicklingError as error:
@@ -135,6 +132,14 @@ def load_safely(path: str | Path, mmap: bool = False) -> Any:
         ) from error
     except (RuntimeError, EOFError, OSError, zipfile.BadZipFile, KeyError) as error:
         raise CheckpointError(f"{path}: damaged, get or write it again ({error})") from error
+
+
+def is_torchscript(path: str | Path) -> bool:
+    """Whether a file is a TorchScript program rather than a checkpoint. Raises ``CheckpointError`` for one that is no PyTorch file."""
+    if not zipfile.is_zipfile(path):
+        raise CheckpointError(f"{path}: truncated, or not a PyTorch file; get or write it again")
+    with zipfile.ZipFile(path) as archive:
+        return any(name.endswith("/constants.pkl") for name in archive.namelist())
 
 
 def _config(kind: type, stored: dict[str, Any]) -> Any:

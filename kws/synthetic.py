@@ -119,10 +119,10 @@ def similar_words(phonemes: list[str], count: int, swaps: int, rng: np.random.Ge
         for i in rng.permutation(places)[:swaps]:
             word[i] = str(rng.choice(_confusions(phonemes[i])))
         found["".join(word)] = word
-    return [word for word in found.values() if _plain(word) != _plain(phonemes)][:count]
+    return [word for word in found.values() if plain_phonemes(word) != plain_phonemes(phonemes)][:count]
 
 
-def _plain(phonemes: list[str]) -> list[str]:
+def plain_phonemes(phonemes: list[str]) -> list[str]:
     """Without stress marks: homophones such as two and too are then equal."""
     return [phoneme.lstrip("',%") for phoneme in phonemes]
 
@@ -138,15 +138,15 @@ def _clips(keyword: str, config: SyntheticConfig) -> Iterator[tuple[str, Tensor]
     """The files of the corpus, path and waveform, noises first."""
     rng = np.random.default_rng(config.seed)
     generator = torch.Generator().manual_seed(config.seed)
-    mouth = _Mouth(rng)
+    mouth = Mouth(rng)
     pronunciation = mouth.espeak.phonemes(keyword)
     if not pronunciation:
         raise CorpusError(f"espeak-ng cannot say the keyword {keyword!r}: give a word in English spelling")
     seconds = len(mouth.espeak.say(pronunciation, "en-us", 170, 50, 50)) / mouth.espeak.sample_rate
     if seconds > LONGEST_KEYWORD:
         raise CorpusError(f"the keyword {keyword!r} takes {seconds:.1f} s to say; a clip is 1 s: take a shorter one")
-    sound = _plain(pronunciation)
-    common = {word: phonemes for word in COMMON_WORDS if _plain(phonemes := mouth.espeak.phonemes(word)) != sound}
+    sound = plain_phonemes(pronunciation)
+    common = {word: phonemes for word in COMMON_WORDS if plain_phonemes(phonemes := mouth.espeak.phonemes(word)) != sound}
     similar = {
         f"like_{keyword}_{i}": p
         for i, p in enumerate(
@@ -156,7 +156,7 @@ def _clips(keyword: str, config: SyntheticConfig) -> Iterator[tuple[str, Tensor]
     }
     kinds = [{keyword: pronunciation}, similar, common]
     shares = [config.keyword_share, config.confusable_share, 1 - config.keyword_share - config.confusable_share]
-    speakers = [_speaker(i, config, rng, generator) for i in range(config.speakers)]
+    speakers = [make_speaker(i, config, rng, generator) for i in range(config.speakers)]
 
     noises = [coloured_noise(NOISE_SAMPLES, exponent, generator) for exponent in (0.0, 0.5, 1.0, 1.5)]
     noises += [_babble(list(common.values()), speakers, mouth, rng), _hum(rng) + 0.2 * noises[2]]
@@ -181,7 +181,7 @@ def _clips(keyword: str, config: SyntheticConfig) -> Iterator[tuple[str, Tensor]
         yield from zip(names, _scenes(*map(torch.stack, (voices, responses, backgrounds)), config, rng), strict=True)
 
 
-def _speaker(i: int, config: SyntheticConfig, rng: np.random.Generator, generator: torch.Generator) -> Speaker:
+def make_speaker(i: int, config: SyntheticConfig, rng: np.random.Generator, generator: torch.Generator) -> Speaker:
     room = room_responses(torch.tensor([[rng.uniform(0.1, 0.5)]]), torch.tensor([[rng.uniform(0.0, 0.8)]]), generator)
     microphone = torchaudio.functional.highpass_biquad(room, SAMPLE_RATE, rng.uniform(50, 400))
     microphone = torchaudio.functional.lowpass_biquad(microphone, SAMPLE_RATE, rng.uniform(3000, 7500))
@@ -195,7 +195,7 @@ def _speaker(i: int, config: SyntheticConfig, rng: np.random.Generator, generato
     )
 
 
-class _Mouth:
+class Mouth:
     """espeak-ng at 16 kHz, a little different every time."""
 
     def __init__(self, rng: np.random.Generator):
@@ -203,8 +203,8 @@ class _Mouth:
         self.espeak = Espeak()
         self.resample = torchaudio.transforms.Resample(self.espeak.sample_rate, SAMPLE_RATE)
 
-    def say(self, phonemes: list[str], speaker: Speaker) -> Tensor:
-        """The word as this speaker says it this time: float (samples,), silence trimmed."""
+    def say(self, phonemes: list[str], speaker: Speaker, longest: float = LONGEST_WORD) -> Tensor:
+        """The word as this speaker says it this time: float (samples,), silence trimmed, said again faster if it took more than ``longest`` seconds."""
         pace = speaker.words_per_minute * self.rng.uniform(0.85, 1.2)
         pitch = int(np.clip(speaker.pitch + self.rng.normal(0, 6), 0, 99))
         pitch_range = int(np.clip(speaker.pitch_range + self.rng.normal(0, 15), 0, 99))
@@ -213,9 +213,9 @@ class _Mouth:
             waveform = self.resample(torch.from_numpy(samples.astype(np.float32) / 32768))
             loud = torch.nonzero(waveform.abs() > 0.02 * waveform.abs().max()).flatten()
             waveform = waveform[loud[0] : loud[-1] + 1] if len(loud) else waveform
-            if len(waveform) <= LONGEST_WORD * SAMPLE_RATE:
+            if len(waveform) <= longest * SAMPLE_RATE:
                 break
-            pace *= 1.1 * len(waveform) / (LONGEST_WORD * SAMPLE_RATE)
+            pace *= 1.1 * len(waveform) / (longest * SAMPLE_RATE)
         return waveform
 
 
@@ -238,7 +238,7 @@ def _scenes(
     return (mixed / power(mixed).clamp_min(1e-10).sqrt() * torch.from_numpy(level).float()).clamp(-1, 1)
 
 
-def _babble(sayings: list[list[str]], speakers: list[Speaker], mouth: _Mouth, rng: np.random.Generator) -> Tensor:
+def _babble(sayings: list[list[str]], speakers: list[Speaker], mouth: Mouth, rng: np.random.Generator) -> Tensor:
     """A minute of four people talking over each other."""
     babble = torch.zeros(NOISE_SAMPLES)
     for _ in range(4):

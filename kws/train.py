@@ -2,6 +2,7 @@
 
 import math
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -109,18 +110,24 @@ def train(
     device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
     learning = (lessons.key, distill) if lessons else ()
     key = fingerprint(VERSION, data.key, model_config, config, seed, device.type, *learning)
-    path = None if runs is None else Path(runs) / f"{name.replace(' ', '_')}-seed{seed}-{key}.pt"
-    trainer = Trainer(data, model_config, config, seed, device, lessons, distill)
+    return drive(lambda: Trainer(data, model_config, config, seed, device, lessons, distill), key, runs, name)
+
+
+def drive(make: Callable[[], "Trainer"], key: str, runs: str | Path | None, name: str) -> Run:
+    """Run the epochs that a trainer lacks, with a progress bar, keeping its state below ``runs`` under this key."""
+    trainer = make()
+    path = None if runs is None else Path(runs) / f"{name.replace(' ', '_')}-seed{trainer.seed}-{key}.pt"
     if path is not None and path.exists():
         try:
             trainer.load_state(load_safely(path))
         except (CheckpointError, KeyError, TypeError, ValueError, RuntimeError) as error:
             tqdm.write(f"{path.name} is not a state to resume from, starting anew ({error})")
-            trainer = Trainer(data, model_config, config, seed, device, lessons, distill)
-    with tqdm(total=config.epochs, initial=trainer.epoch, desc=f"{name}, seed {seed}", unit="epoch") as bar:
-        if trainer.epoch == config.epochs:
+            trainer = make()
+    epochs = trainer.config.epochs
+    with tqdm(total=epochs, initial=trainer.epoch, desc=f"{name}, seed {trainer.seed}", unit="epoch") as bar:
+        if trainer.epoch == epochs:
             bar.set_postfix_str("finished before, loaded")
-        while trainer.epoch < config.epochs:
+        while trainer.epoch < epochs:
             row = trainer.run_epoch()
             if path is not None:
                 save_whole(trainer.state(), path)
@@ -164,9 +171,9 @@ class Trainer:
         self.schedule = torch.optim.lr_scheduler.OneCycleLR(
             self.optimizer, config.learning_rate, total_steps=steps, pct_start=config.warm_up
         )
-        labels = data.labels[self.train_clips]
+        holds = (data.labels[self.train_clips] == 1).reshape(len(self.train_clips), -1).any(1)  # one label, or one a frame
         self.draw_weights = torch.where(
-            labels == 1, config.keyword_share / labels.sum(), (1 - config.keyword_share) / (1 - labels).sum()
+            holds, config.keyword_share / holds.sum(), (1 - config.keyword_share) / (~holds).sum()
         )
         self.epoch = 0
         self.history: list[dict[str, float]] = []
@@ -218,14 +225,7 @@ class Trainer:
         return log_mel.to(self.device), self.data.labels[clips].to(self.device), view
 
     def step(self, rows: Tensor, generator: torch.Generator) -> Tensor:
-        log_mel, labels, views = self._batch(rows, generator)
-        with tap(self.model, [mine for mine, _ in self.distillation.pairs] if self.distillation else ()) as outputs:
-            logits = self.model(log_mel)
-        loss = nn.functional.cross_entropy(logits, labels, label_smoothing=self.config.label_smoothing)
-        if self.distillation:
-            loss, errors = self.distillation(logits, outputs, labels, loss, views, rows)
-            for pair, error in errors.items():
-                self.layer_errors.setdefault(pair, []).append(error.detach())
+        loss = self._loss(*self._batch(rows, generator), rows)
         self.optimizer.zero_grad()
         loss.backward()
         nn.utils.clip_grad_norm_(self.model.parameters(), self.config.clip_gradient)
@@ -233,6 +233,16 @@ class Trainer:
         self.schedule.step()
         self.averaged.update_parameters(self.model)
         return loss.detach()
+
+    def _loss(self, log_mel: Tensor, labels: Tensor, views: Tensor, rows: Tensor) -> Tensor:
+        with tap(self.model, [mine for mine, _ in self.distillation.pairs] if self.distillation else ()) as outputs:
+            logits = self.model(log_mel)
+        loss = nn.functional.cross_entropy(logits, labels, label_smoothing=self.config.label_smoothing)
+        if self.distillation:
+            loss, errors = self.distillation(logits, outputs, labels, loss, views, rows)
+            for pair, error in errors.items():
+                self.layer_errors.setdefault(pair, []).append(error.detach())
+        return loss
 
     def _judge(self) -> tuple[float, float]:
         """AU_FA_FR and loss of the averaged weights on the validation clips."""

@@ -1,0 +1,222 @@
+"""Scenes: keywords, other words and talk one after another, in rooms and noise, with the times at which keywords end.
+
+They are what a model meets in a stream, made from one-word clips: for training, to choose on, and, with speakers that no training
+heard, as the frozen long stream on which misses and false alarms are counted.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from kws.acoustics import convolve, room_responses
+from kws.audio import SAMPLE_RATE, to_float
+from kws.data import ClipData
+
+FADE = SAMPLE_RATE // 100  # samples over which a cut piece fades in and out
+MARGIN = 3 * SAMPLE_RATE // 100  # samples kept before and after a word when its clip is cut to it
+
+
+@dataclass(frozen=True)
+class Sounds:
+    """What scenes are made of: keyword clips and clips of other words (16000,), phrases of talk and noises (any length), all int16."""
+
+    keywords: Sequence[Tensor]
+    words: Sequence[Tensor]
+    talk: Sequence[Tensor]
+    noises: Sequence[Tensor]
+
+
+@dataclass(frozen=True)
+class SceneConfig:
+    """How scenes differ. Each (low, high) is drawn uniformly, each share is between 0 and 1.
+
+    Attributes:
+        seconds: of a scene.
+        keyword_share: of the pieces, the rest being words and talk; one scene in ``no_keyword`` has none, one in ``no_speech`` only noise.
+        part_share: of the pieces that are not the keyword, a part of one (its first or last half at most): half a keyword is none.
+        talk_share: of the other pieces. whole_share: of the words, with all of their second rather than cut to the word.
+        pause: seconds between pieces, for the share ``pause_share``; the others follow at once (up to 0.1 s).
+        noise_share: of the scenes, at ``snr_db`` over the power of the speech where there is speech.
+    """
+
+    seconds: float = 4.0
+    keyword_share: float = 0.3
+    no_keyword: float = 0.25
+    no_speech: float = 0.05
+    part_share: float = 0.05
+    talk_share: float = 0.4
+    whole_share: float = 0.3
+    pause: tuple[float, float] = (0.1, 1.2)
+    pause_share: float = 0.5
+    speed: tuple[float, float] = (0.87, 1.15)
+    piece_gain_db: tuple[float, float] = (-6.0, 6.0)
+    room_share: float = 0.3
+    rt60_seconds: tuple[float, float] = (0.08, 0.5)
+    reverberant_level: tuple[float, float] = (0.2, 0.8)
+    noise_share: float = 0.85
+    snr_db: tuple[float, float] = (-5.0, 30.0)
+    level_db: tuple[float, float] = (-40.0, -15.0)
+
+
+@dataclass(frozen=True)
+class Scene:
+    """waveform (samples,) float32; the (start, end) of each keyword in seconds."""
+
+    waveform: Tensor
+    keywords: list[tuple[float, float]]
+
+
+def word_bounds(waveform: Tensor) -> tuple[int, int]:
+    """The first sample of the word in a clip (samples,) and the one after its last, by its level.
+
+    The loudest stretch without a gap of 150 ms, where the level of 20 ms is at most 25 dB below the loudest and 6 dB above the
+    clip's quiet tenth. A clip without any such stretch is all word.
+    """
+    hop = SAMPLE_RATE // 100
+    power = np.square(to_float(waveform).numpy()).astype(np.float64)
+    frames = np.add.reduceat(power, np.arange(0, len(power), hop))
+    level = 10 * np.log10(np.convolve(frames, [0.5, 0.5], "same") / hop + 1e-12)
+    active = np.flatnonzero((level > level.max() - 25) & (level > np.quantile(level, 0.1) + 6))
+    if len(active) == 0:
+        return 0, len(waveform)
+    stretches = np.split(active, np.flatnonzero(np.diff(active) > 15) + 1)
+    best = max(stretches, key=lambda stretch: frames[stretch].sum())
+    return int(best[0]) * hop, min((int(best[-1]) + 1) * hop, len(waveform))
+
+
+def make_scene(sounds: Sounds, config: SceneConfig, rng: np.random.Generator) -> Scene:
+    """One scene; all randomness comes from ``rng``."""
+    samples = int(config.seconds * SAMPLE_RATE)
+    speech = np.zeros(samples, np.float32)
+    keywords: list[tuple[float, float]] = []
+    has_keyword, silent = rng.random() >= config.no_keyword, rng.random() < config.no_speech
+    position = -int(rng.uniform(0, 0.7) * SAMPLE_RATE)  # a scene may start within a word
+    while position < samples and not silent:
+        piece, start, end = _piece(sounds, config, has_keyword, rng)
+        first = max(position, 0)
+        last = max(min(position + len(piece), samples), first)
+        speech[first:last] += piece[first - position : last - position]
+        if end and position + start >= 0 and position + end <= samples:
+            keywords.append(((position + start) / SAMPLE_RATE, (position + end) / SAMPLE_RATE))
+        elif end and position + end > 0 and position + start < samples:  # a keyword half heard is neither: take it out again
+            speech[first:last] -= piece[first - position : last - position]
+        pause = rng.uniform(*config.pause) if rng.random() < config.pause_share else rng.uniform(0, 0.1)
+        position += len(piece) + int(pause * SAMPLE_RATE)
+    waveform = torch.from_numpy(speech)
+    spoken = waveform[waveform != 0].square().mean() if waveform.any() else torch.tensor(1e-3)
+    if rng.random() < config.room_share:
+        waveform = _in_room(waveform, config, rng)
+    if silent or rng.random() < config.noise_share:
+        noise = cut_noise(sounds.noises, samples, rng)
+        scale = (spoken / noise.square().mean().clamp_min(1e-10) / 10 ** (rng.uniform(*config.snr_db) / 10)).sqrt()
+        waveform = waveform + scale * noise
+    level = 10 ** (rng.uniform(*config.level_db) / 20)
+    waveform = waveform * (level / waveform.square().mean().sqrt().clamp_min(1e-6))
+    return Scene(waveform.clamp(-1, 1), keywords)
+
+
+def long_stream(sounds: Sounds, snr_db: float, config: SceneConfig | None = None, seed: int = 0) -> Scene:
+    """One long stream in which every keyword clip is said once, as it was recorded, among other words and talk, in noise.
+
+    Up to three other pieces come before each keyword, with pauses. The noise changes every 20 s and is ``snr_db`` dB below the
+    mean power of all speech. The same seed gives the same stream.
+    """
+    rng = np.random.default_rng(seed)
+    config = config or SceneConfig(speed=(1.0, 1.0), piece_gain_db=(-3.0, 3.0), part_share=0.0)
+    pieces: list[np.ndarray] = [np.zeros(SAMPLE_RATE, np.float32)]
+    keywords: list[tuple[float, float]] = []
+    length = SAMPLE_RATE
+    for i in rng.permutation(len(sounds.keywords)):
+        said = [_piece(sounds, config, False, rng) for _ in range(rng.integers(4))]
+        for waveform, start, end in [*said, _keyword(sounds.keywords[i], config, rng)]:
+            if end:
+                keywords.append(((length + start) / SAMPLE_RATE, (length + end) / SAMPLE_RATE))
+            pause = rng.uniform(*config.pause) if rng.random() < config.pause_share else rng.uniform(0, 0.1)
+            pieces += [waveform, np.zeros(int(pause * SAMPLE_RATE), np.float32)]
+            length += len(pieces[-2]) + len(pieces[-1])
+    speech = torch.from_numpy(np.concatenate([*pieces, np.zeros(2 * SAMPLE_RATE, np.float32)]))
+    spoken = speech[speech != 0].square().mean()
+    for start in range(0, len(speech), 20 * SAMPLE_RATE):
+        stretch = speech[start : start + 20 * SAMPLE_RATE]
+        noise = cut_noise(sounds.noises, len(stretch), rng)
+        stretch += noise * (spoken / noise.square().mean().clamp_min(1e-10) / 10 ** (snr_db / 10)).sqrt()
+    return Scene((0.3 * speech).clamp(-1, 1), keywords)
+
+
+def sounds_of(
+    clips: ClipData, keyword: str, chosen: np.ndarray, noises: Sequence[Tensor], talk: Sequence[Tensor]
+) -> Sounds:
+    """The sounds of some clips (indices into the corpus)."""
+    labels = clips.corpus.labels(keyword).numpy()[chosen]
+    return Sounds(
+        [clips.waveforms[i] for i in chosen[labels == 1]], [clips.waveforms[i] for i in chosen[labels == 0]], talk, noises
+    )
+
+
+def halves(noises: Sequence[Tensor]) -> tuple[list[Tensor], list[Tensor]]:
+    """The first halves of recordings, to train on, and the second ones, to be judged on."""
+    return [n[: len(n) // 2] for n in noises], [n[len(n) // 2 :] for n in noises]
+
+
+def cut_noise(noises: Sequence[Tensor], samples: int, rng: np.random.Generator) -> Tensor:
+    """A stretch of a random noise, float, from a random place; a short noise is repeated."""
+    noise = noises[rng.integers(len(noises))]
+    noise = noise.repeat(-(-samples // len(noise)) + 1) if len(noise) <= samples else noise
+    start = int(rng.integers(len(noise) - samples))
+    return to_float(noise[start : start + samples])
+
+
+def _piece(
+    sounds: Sounds, config: SceneConfig, has_keyword: bool, rng: np.random.Generator
+) -> tuple[np.ndarray, int, int]:
+    """One piece of speech, and where the keyword in it starts and ends (0, 0 if it holds none)."""
+    if has_keyword and rng.random() < config.keyword_share:
+        return _keyword(sounds.keywords[rng.integers(len(sounds.keywords))], config, rng)
+    if rng.random() < config.part_share:
+        clip = sounds.keywords[rng.integers(len(sounds.keywords))]
+        start, end = word_bounds(clip)
+        part = int(rng.uniform(0.25, 0.5) * (end - start))
+        clip = clip[start : start + part] if rng.random() < 0.5 else clip[end - part : end]
+    elif sounds.talk and rng.random() < config.talk_share:
+        clip = sounds.talk[rng.integers(len(sounds.talk))]
+    else:
+        clip = sounds.words[rng.integers(len(sounds.words))]
+        if rng.random() >= config.whole_share:
+            start, end = word_bounds(clip)
+            clip = clip[max(start - MARGIN, 0) : end + MARGIN]
+    return _said(clip, 0, 0, config, rng)
+
+
+def _keyword(clip: Tensor, config: SceneConfig, rng: np.random.Generator) -> tuple[np.ndarray, int, int]:
+    start, end = word_bounds(clip)
+    if rng.random() >= config.whole_share:
+        first = max(start - MARGIN, 0)
+        start, end, clip = start - first, end - first, clip[first : end + MARGIN]
+    return _said(clip, start, end, config, rng)
+
+
+def _said(
+    clip: Tensor, start: int, end: int, config: SceneConfig, rng: np.random.Generator
+) -> tuple[np.ndarray, int, int]:
+    """A clip at some speed and level, faded in and out, and its bounds at that speed."""
+    speed = rng.uniform(*config.speed)
+    waveform = to_float(clip).numpy()
+    places = np.arange(0, len(waveform) - 1, speed)
+    waveform = np.interp(places, np.arange(len(waveform)), waveform).astype(np.float32)
+    fade = min(FADE, len(waveform) // 2)
+    ramp = np.linspace(0, 1, fade, dtype=np.float32)
+    waveform[:fade] *= ramp
+    waveform[len(waveform) - fade :] *= ramp[::-1]
+    # Clips differ in level by 40 dB; a voice in a scene has its own, and varies a little.
+    level = 0.1 * 10 ** (rng.uniform(*config.piece_gain_db) / 20)
+    waveform *= level / max(float(np.sqrt(np.square(waveform).mean())), 1e-4)
+    return waveform, int(start / speed), int(end / speed)
+
+
+def _in_room(waveform: Tensor, config: SceneConfig, rng: np.random.Generator) -> Tensor:
+    generator = torch.Generator().manual_seed(int(rng.integers(2**31)))
+    rt60, level = (torch.tensor([[rng.uniform(*limits)]]) for limits in (config.rt60_seconds, config.reverberant_level))
+    return convolve(waveform[None], room_responses(rt60, level, generator))[0]

@@ -1,0 +1,103 @@
+"""Running speech without the keyword, said by espeak-ng voices: what a model that listens all day must stay silent at.
+
+Phrases of common words, of made-up words, and with words that sound like the keyword in between, each said in one go by a voice of
+its own kind. It stands in for recorded talk, which a corpus of single words has not.
+"""
+
+import math
+
+import numpy as np
+import torch
+from torch import Tensor
+from tqdm import tqdm
+
+from kws.acoustics import convolve
+from kws.audio import SAMPLE_RATE, to_int16
+from kws.synthetic import Mouth, SyntheticConfig, make_speaker, plain_phonemes, similar_words
+
+# fmt: off
+WORDS = (
+    "a able about above across act add afraid after again age ago agree air all allow almost alone along already also always am among an"
+    " and angry animal another answer any appear apple are area arm around arrive art as ask at away baby back bad bag ball bank bar base"
+    " basket be beautiful because become bed before begin behind believe below beside best better between big bird bit black blood blue"
+    " board boat body book both bottle bottom box boy branch bread break bridge bright bring brother brown build burn bus business but"
+    " button buy by cabin call camp can capital car card care carry case castle cat catch cause center century certain chair change"
+    " chapter charge cheap check child choose church circle city class clean clear climb clock close cloud coat cold collect color come"
+    " common company compare complete consider contain continue control cook cool copy corner correct cost could count country course"
+    " cover create cross crowd cry cup cut daily dance danger dark daughter day dead deal dear decide deep depend describe desert develop"
+    " did different difficult dinner direct discover do doctor dog door double doubt down draw dream dress drink drive drop dry during each"
+    " early earth east easy eat edge effect egg eight either electric else empty end enemy engine enjoy enough enter equal even evening"
+    " ever every exact example except excite exercise expect experience eye face fact fair fall family famous far farm fast father favor"
+    " fear feel few field fight figure fill find fine finger finish fire first fish five flat floor flow flower fly follow food foot for"
+    " force foreign forest forget form forward four free fresh friend from front fruit full funny game garden gate gather general gentle"
+    " get girl give glad glass go gold good got govern gray great green ground group grow guess guide had hair half hand handle hang"
+    " happen hard has hat have he head hear heart heat heavy hello help her here high hill him his history hit hold hole home hope horse"
+    " hospital hot hotel hour house how huge human hundred hungry hunt hurry ice idea if imagine important in inch increase indeed inside"
+    " instead into iron is island it job join jump just keep key kill kind king kitchen knee knife know lady lake land language large last"
+    " late laugh law lay lead learn least leave left leg lend less let letter level lie life lift light like line listen little live local"
+    " long look lose lot love low machine main make man many map mark market master match material matter may me mean measure meat meet"
+    " member mention metal method middle might mile milk million mind minute miss mix modern moment money month moon more morning most"
+    " mother mountain mouth move much music must my name narrow nation nature near necessary neck need never new next night nine no noise"
+    " none north nose not note nothing notice now number object ocean of off offer office often oil old on once one only open or order"
+    " other our out over own page pain paint pair paper parent park part party pass past path pay peace pen people pepper perfect perhaps"
+    " period person phone piece place plain plan plant play please pocket point poor possible power present press pretty price problem"
+    " produce promise proper protect proud public pull push put quarter queen question quick quiet quite race radio rain raise ran reach"
+    " read ready real reason receive record red remember repeat reply report rest result return rich ride right ring rise river road rock"
+    " roll room root rope round rule run sad safe sail salt same sand save say school science sea season seat second secret see seed seem"
+    " sell send sense separate serious serve set settle seven several shape share sharp she ship shoe shop short should shoulder shout"
+    " show side sign silver simple since sing sister sit six size skill skin sky sleep slow small smell smile smoke snow so soft soldier"
+    " some son song soon sound south space speak special speed spend spoke spot spread spring square stage stand star start state station"
+    " stay steel step still stone stood stop store storm story strange stream street strength strong student study subject such sudden"
+    " sugar suit summer sun supper support sure surface surprise swim table tail take talk tall taste teach team tell temper ten test than"
+    " thank that the their then there these they thick thin thing think third this those thought thousand three through throw tie time"
+    " tiny to today together told tomorrow tonight too took tool top total touch toward town track trade train travel tree trip trouble"
+    " true trust try turn twelve twenty two type uncle under understand unit until up upper us use usual valley value vapor various very"
+    " view village visit voice wait walk wall want war warm was wash watch water wave way we wear weather week weight well went were west"
+    " what wheel when where whether which while white who whole why wide wife wild will win wind window winter wish with within without"
+    " woman wonder wood word work world worry would write wrong yard year yellow yes yesterday yet you young zero"
+).split()
+CONSONANTS = "p b t d k g f v s z S m n l r w j h tS dZ T".split()
+VOWELS = "i: I E a A: V 0 O: u: U eI aI oU 3: @ i".split()
+# fmt: on
+CONFUSABLE_SHARE, MADE_UP_SHARE = 0.25, 0.2  # of the phrases
+
+
+def synthetic_talk(keyword: str, minutes: float, seed: int = 0, speakers: int = 100, progress: bool = True) -> list[Tensor]:
+    """Phrases (samples,) int16 at 16 kHz, so many minutes together, that never hold the keyword; the same seed gives the same sound."""
+    rng, generator = np.random.default_rng(seed), torch.Generator().manual_seed(seed)
+    mouth = Mouth(rng)
+    sound = mouth.espeak.phonemes(keyword.replace("_", " "))
+    swaps = (1, math.ceil(SyntheticConfig.swapped * len(sound)))
+    similar = [word for count in swaps for word in similar_words(sound, 40, count, rng)]
+    known = {word: mouth.espeak.phonemes(word) for word in WORDS}
+    voices = [make_speaker(i, SyntheticConfig(seed=seed + 1), rng, generator) for i in range(speakers)]
+    phrases, left = [], int(minutes * 60 * SAMPLE_RATE)
+    with tqdm(desc="speaking phrases", total=round(minutes * 60), unit="s", disable=not progress) as bar:
+        while left > 0:
+            phrase = [_word(known, rng) for _ in range(rng.integers(1, 8))]
+            if similar and rng.random() < CONFUSABLE_SHARE:
+                phrase[rng.integers(len(phrase))] = similar[rng.integers(len(similar))]
+            phonemes = [phoneme for word in phrase for phoneme in word]
+            if _holds(phonemes, sound):
+                continue
+            speaker = voices[rng.integers(len(voices))]
+            waveform = mouth.say(phonemes, speaker, longest=30.0)
+            waveform = convolve(waveform[None], speaker.response[None])[0]
+            phrases.append(to_int16(0.5 * waveform / waveform.abs().max().clamp_min(1e-3)))
+            left -= len(waveform)
+            bar.update(len(waveform) / SAMPLE_RATE)
+    return phrases
+
+
+def _word(known: dict[str, list[str]], rng: np.random.Generator) -> list[str]:
+    if rng.random() < MADE_UP_SHARE:
+        return [
+            str(rng.choice(sounds)) for _ in range(rng.integers(1, 4)) for sounds in (CONSONANTS, VOWELS)
+        ]
+    return known[WORDS[rng.integers(len(WORDS))]]
+
+
+def _holds(phonemes: list[str], keyword: list[str]) -> bool:
+    """Whether a phrase says the keyword, be it across two words."""
+    phrase, word = plain_phonemes(phonemes), plain_phonemes(keyword)
+    return any(phrase[i : i + len(word)] == word for i in range(len(phrase) - len(word) + 1))
