@@ -37,7 +37,8 @@ class SceneConfig:
         seconds: of a scene.
         keyword_share: of the pieces, the rest being words and talk; one scene in ``no_keyword`` has none, one in ``no_speech`` only noise.
         part_share: of the pieces that are not the keyword, a part of one (its first or last half at most): half a keyword is none.
-        talk_share: of the other pieces. whole_share: of the words, with all of their second rather than cut to the word.
+        talk_share: of the other pieces. splice_share: of the rest, the first part of a word with the last of another, of any speakers: words
+            that nobody said, in voices that are real. whole_share: of the words, with all of their second rather than cut to the word.
         pause: seconds between pieces, for the share ``pause_share``; the others follow at once (up to 0.1 s).
         noise_share: of the scenes, at ``snr_db`` over the power of the speech where there is speech.
     """
@@ -47,7 +48,8 @@ class SceneConfig:
     no_keyword: float = 0.25
     no_speech: float = 0.05
     part_share: float = 0.05
-    talk_share: float = 0.4
+    talk_share: float = 0.3
+    splice_share: float = 0.4
     whole_share: float = 0.3
     pause: tuple[float, float] = (0.1, 1.2)
     pause_share: float = 0.5
@@ -182,12 +184,37 @@ def _piece(
         clip = clip[start : start + part] if rng.random() < 0.5 else clip[end - part : end]
     elif sounds.talk and rng.random() < config.talk_share:
         clip = sounds.talk[rng.integers(len(sounds.talk))]
+    elif rng.random() < config.splice_share:
+        clip = _splice(sounds, config, rng)
     else:
         clip = sounds.words[rng.integers(len(sounds.words))]
         if rng.random() >= config.whole_share:
             start, end = word_bounds(clip)
             clip = clip[max(start - MARGIN, 0) : end + MARGIN]
     return _said(clip, 0, 0, config, rng)
+
+
+def _splice(sounds: Sounds, config: SceneConfig, rng: np.random.Generator) -> Tensor:
+    """Two to four parts of words, one after another; at times one of the parts is of a keyword, or played backwards."""
+    parts = []
+    for _ in range(rng.integers(2, 5)):
+        of_keyword = rng.random() < config.part_share
+        source = sounds.keywords if of_keyword else sounds.words
+        clip = source[rng.integers(len(source))]
+        start, end = word_bounds(clip)
+        length = int(rng.uniform(0.25, 0.5 if of_keyword else 0.7) * (end - start))
+        first = start + int(rng.uniform(0, end - start - length))
+        part = to_float(clip[first : first + length])
+        part = part.flip(0) if rng.random() < 0.15 else part
+        parts.append(part * (0.1 / part.square().mean().sqrt().clamp_min(1e-4)))
+    joined, overlap = parts[0], FADE // 2
+    ramp = torch.linspace(0, 1, overlap)
+    for part in parts[1:]:
+        if min(len(joined), len(part)) <= overlap:
+            continue
+        middle = joined[-overlap:] * (1 - ramp) + part[:overlap] * ramp
+        joined = torch.cat([joined[:-overlap], middle, part[overlap:]])
+    return joined
 
 
 def _keyword(clip: Tensor, config: SceneConfig, rng: np.random.Generator) -> tuple[np.ndarray, int, int]:

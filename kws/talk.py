@@ -68,7 +68,11 @@ def synthetic_talk(keyword: str, minutes: float, seed: int = 0, speakers: int = 
     mouth = Mouth(rng)
     sound = mouth.espeak.phonemes(keyword.replace("_", " "))
     swaps = (1, math.ceil(SyntheticConfig.swapped * len(sound)))
-    similar = [word for count in swaps for word in similar_words(sound, 40, count, rng)]
+    near = _neighbours(sound)
+    similar = [word for count in swaps for word in similar_words(sound, 40, count, rng)] + near
+    for i in rng.integers(len(near), size=2 * len(near)):
+        further = _neighbours(near[i])
+        similar.append(further[rng.integers(len(further))])
     known = {word: mouth.espeak.phonemes(word) for word in WORDS}
     voices = [make_speaker(i, SyntheticConfig(seed=seed + 1), rng, generator) for i in range(speakers)]
     phrases, left = [], int(minutes * 60 * SAMPLE_RATE)
@@ -95,6 +99,20 @@ def _word(known: dict[str, list[str]], rng: np.random.Generator) -> list[str]:
             str(rng.choice(sounds)) for _ in range(rng.integers(1, 4)) for sounds in (CONSONANTS, VOWELS)
         ]
     return known[WORDS[rng.integers(len(WORDS))]]
+
+
+def _neighbours(sound: list[str]) -> list[list[str]]:
+    """The words that differ from one in any one phoneme, consonant for consonant and vowel for vowel, or lack it."""
+    found = []
+    for i, phoneme in enumerate(sound):
+        (plain,) = plain_phonemes([phoneme])
+        stress = phoneme[: len(phoneme) - len(plain)]
+        for kind in (CONSONANTS, VOWELS):
+            if plain in kind:
+                found += [[*sound[:i], stress + other, *sound[i + 1 :]] for other in kind if other != plain]
+        if len(sound) > 2:
+            found.append([*sound[:i], *sound[i + 1 :]])
+    return found
 
 
 def _holds(phonemes: list[str], keyword: list[str]) -> bool:

@@ -1,0 +1,140 @@
+"""``python -m kws.listen``: any sound in, detections out, errors without a traceback."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+import torch
+
+from kws.listen import file_blocks, main, resampled
+from kws.streaming import StreamingModel, save_stream, streaming_model
+
+ROOT = Path(__file__).parents[1]
+WEIGHTS = ROOT / "weights" / "happy"
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory) -> Path:
+    """A model that reports whatever is not silence."""
+    path = tmp_path_factory.mktemp("model") / "m.pt"
+    save_stream(streaming_model(WEIGHTS / "beyond.pt", threshold=0.0), path)
+    return path
+
+
+def noise(seconds: float, rate: int, channels: int = 1) -> np.ndarray:
+    return 0.1 * np.random.default_rng(0).standard_normal((int(seconds * rate), channels)).astype(np.float32)
+
+
+@pytest.mark.parametrize(("rate", "channels"), [(16_000, 1), (44_100, 2), (8_000, 1), (48_000, 3)])
+def test_a_file_of_any_rate(model, tmp_path, capsys, rate, channels):
+    soundfile.write(tmp_path / "a.wav", noise(5, rate, channels), rate)
+    assert main([str(model), str(tmp_path / "a.wav"), "--threshold", "0", "--hold-off", "1"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    times = [float(line.split()[0]) for line in lines]
+    np.testing.assert_allclose(np.diff(times), 1.0, atol=0.06)
+    assert len(lines) == 5
+    assert all(line.split()[1] == "s" and 0 <= float(line.split()[2]) <= 1 and line.split()[3] == "happy" for line in lines)
+
+
+def test_raw_samples_from_standard_input(model):
+    samples = (noise(2, 16_000)[:, 0] * 32767).astype("<i2")
+    command = [sys.executable, "-m", "kws.listen", str(model), "-", "--threshold", "0"]
+    done = subprocess.run(command, input=samples.tobytes() + b"x", cwd=ROOT, capture_output=True)
+    assert done.returncode == 0, done.stderr
+    assert len(done.stdout.decode().splitlines()) == 2
+
+
+def test_resampling_does_not_depend_on_the_blocks():
+    waveform = noise(3, 44_100)[:, 0]
+    whole = np.concatenate(list(resampled(iter([waveform]), 44_100)))
+    cut = np.concatenate(list(resampled(iter(np.split(waveform, [10, 10, 5_000, 90_001])), 44_100)))
+    np.testing.assert_allclose(cut, whole, atol=1e-6)
+    assert abs(len(whole) - 48_000) <= 1
+
+
+def test_a_file_that_ends_early_says_where(model, tmp_path, capsys):
+    soundfile.write(tmp_path / "a.flac", noise(20, 16_000), 16_000)
+    whole = (tmp_path / "a.flac").read_bytes()
+    (tmp_path / "a.flac").write_bytes(whole[: len(whole) // 2])
+    assert main([str(model), str(tmp_path / "a.flac"), "--threshold", "0"]) == 2
+    output = capsys.readouterr()
+    assert 5 <= len(output.out.splitlines()) <= 11  # what there is was heard
+    assert "a.flac" in output.err
+    assert "cut off" in output.err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["{folder}/none.pt", "x.wav"], "no such file"),
+        (["{folder}/text.wav", "x.wav"], "text.wav"),
+        (["{model}", "{folder}/none.wav"], "none.wav: there is no such sound file"),
+        (["{model}", "{folder}/text.wav"], "not a readable sound file"),
+        (["{model}", "{folder}/nan.wav"], "NaN"),
+        (["{model}", "{folder}/text.wav", "--threshold", "7"], "threshold must be"),
+        (["{weights}/tc_resnet8.pt", "{folder}/text.wav"], "only a CRNN"),
+    ],
+)
+def test_errors_are_told_without_a_traceback(model, tmp_path, arguments, message):
+    (tmp_path / "text.wav").write_text("this is no sound")
+    soundfile.write(tmp_path / "nan.wav", np.full(16_000, np.nan, np.float32), 16_000, subtype="FLOAT")
+    filled = [a.format(folder=tmp_path, model=model, weights=WEIGHTS) for a in arguments]
+    done = subprocess.run([sys.executable, "-m", "kws.listen", *filled], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 2
+    assert message in done.stderr
+    assert "Traceback" not in done.stderr
+    assert done.stdout == ""
+
+
+def test_no_microphone_is_told(model, capsys, monkeypatch):
+    monkeypatch.setitem(sys.modules, "sounddevice", None)  # as if it were not installed
+    assert main([str(model)]) == 2
+    assert "pip install sounddevice" in capsys.readouterr().err
+
+
+def test_a_checkpoint_can_be_listened_with(tmp_path, capsys):
+    soundfile.write(tmp_path / "a.wav", noise(3, 16_000), 16_000)
+    assert main([str(WEIGHTS / "rnn_int8.pt"), str(tmp_path / "a.wav"), "--threshold", "0"]) == 0
+    assert len(capsys.readouterr().out.splitlines()) == 3
+
+
+def test_blocks_of_a_file_are_the_file(tmp_path):
+    waveform = noise(7.3, 16_000)[:, 0]
+    soundfile.write(tmp_path / "a.wav", waveform, 16_000, subtype="FLOAT")
+    np.testing.assert_array_equal(np.concatenate(list(file_blocks(tmp_path / "a.wav"))), waveform)
+
+
+def test_what_is_reported_is_what_the_model_says(tmp_path, capsys):
+    waveform = noise(4, 16_000)[:, 0]
+    soundfile.write(tmp_path / "a.wav", waveform, 16_000, subtype="FLOAT")
+    model = streaming_model(WEIGHTS / "beyond.pt", threshold=0.0)
+    assert isinstance(model, StreamingModel)
+    save_stream(model, tmp_path / "m.pt")
+    main([str(tmp_path / "m.pt"), str(tmp_path / "a.wav"), "--threshold", "0"])
+    reported = [line.split() for line in capsys.readouterr().out.splitlines()]
+    p = model(torch.from_numpy(waveform))
+    for seconds, _, probability, _ in reported:
+        step = round((float(seconds) * 16_000 - model.first_sample) / model.step_samples)
+        assert float(probability) == pytest.approx(float(p[step]), abs=6e-4)
+
+
+def test_memory_stays_flat(model, tmp_path):
+    """Ten minutes take as much as one."""
+    peaks = {}
+    for minutes in (1, 10):
+        path = tmp_path / f"{minutes}.wav"
+        with soundfile.SoundFile(path, "w", 44_100, 1) as file:
+            for _ in range(minutes):
+                file.write(noise(60, 44_100))
+        program = (
+            "import resource, sys; from kws.listen import main; main(sys.argv[1:])"
+            "; print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, file=sys.stderr)"
+        )
+        command = [sys.executable, "-c", program, str(model), str(path), "--threshold", "1"]
+        done = subprocess.run(command, cwd=ROOT, env={**os.environ}, capture_output=True, text=True, check=True)
+        peaks[minutes] = int(done.stderr.split()[-1])  # kB
+    assert peaks[10] - peaks[1] < 20_000

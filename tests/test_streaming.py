@@ -1,0 +1,250 @@
+"""Streaming equals offline, however the sound is cut; it forgets on reset, lasts for hours, and refuses what is not sound."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+import kws
+from kws.checkpoint import CheckpointError
+from kws.features import LogMel
+from kws.model import CRNN, CRNNConfig
+from kws.streaming import StreamingCRNN, StreamingModel, load_stream, save_stream, streaming_model
+from kws.tc_resnet import TCResNet
+
+WEIGHTS = Path(__file__).parents[1] / "weights" / "happy"
+STORED = ["base_model", "rnn_fp16", "rnn_int8", "beyond", "peer_gru_3294"]
+SHAPES = {
+    "mean": CRNNConfig(attention="mean", layers=1),
+    "last": CRNNConfig(attention="last", rnn="rnn", kernel=(5, 8)),
+    "pooled": CRNNConfig(pool=(2, 5), channels=4, kernel=(6, 4), stride=(3, 2), norm=True, relu=True, hidden=12),
+    "separable": CRNNConfig(separable=True, kernel=(6, 7), stride=(3, 5), attention="linear"),
+}
+MODES = pytest.mark.parametrize("carried", [True, False], ids=["carried", "windows"])
+
+
+def network(name: str, carried: bool) -> StreamingCRNN:
+    torch.manual_seed(1)
+    model = CRNN(SHAPES[name]).eval() if name in SHAPES else kws.load_model(WEIGHTS / f"{name}.pt")
+    return StreamingCRNN(model, carried)
+
+
+def sound(samples: int, seed: int = 0) -> torch.Tensor:
+    """Bursts of noise of many levels, and silence."""
+    generator = torch.Generator().manual_seed(seed)
+    level = 10 ** torch.empty(samples // 2000 + 1, 1).uniform_(-5, 0, generator=generator)
+    level[torch.rand(len(level), generator=generator) < 0.2] = 0
+    return (torch.randn(len(level), 2000, generator=generator) * level).flatten()[:samples]
+
+
+def stream(model, waveform: torch.Tensor, sizes: list[int]) -> torch.Tensor:
+    model.reset()
+    parts = [model(chunk) for chunk in waveform.split([*sizes, len(waveform) - sum(sizes)])]
+    return torch.cat(parts)
+
+
+def cutting(samples: int, generator: torch.Generator) -> list[int]:
+    """Sizes of chunks, from none to seconds, that together are at most so many samples."""
+    longest = 10 ** (1 + 3.5 * float(torch.rand((), generator=generator)))
+    sizes: list[int] = []
+    while len(sizes) < 60:
+        size = int(longest * torch.rand((), generator=generator) ** 2)
+        if sum(sizes) + size > samples:
+            break
+        sizes.append(size)
+    return sizes
+
+
+@MODES
+@pytest.mark.parametrize("name", STORED)
+def test_any_cutting_gives_the_same_probabilities(name, carried, tmp_path):
+    """Of the TorchScript file: 1,000 random cuttings over all models and modes."""
+    save_stream(streaming_model(WEIGHTS / f"{name}.pt", carried), tmp_path / "m.pt")
+    model = torch.jit.load(tmp_path / "m.pt")
+    generator = torch.Generator().manual_seed(2)
+    largest = 0.0
+    for i in range(100):
+        waveform = sound(24_000, i)
+        whole = stream(model, waveform, [])
+        cut = stream(model, waveform, cutting(len(waveform), generator))
+        assert len(cut) == len(whole) == (len(waveform) - model.first_sample) // model.step_samples + 1
+        largest = max(largest, float((cut - whole).abs().max()))
+    assert largest <= 1e-5
+
+
+def test_one_sample_at_a_time():
+    model = StreamingModel(network("beyond", carried=True))
+    waveform = sound(6_000)
+    steps = [len(model(sample[None])) for sample in waveform]
+    expected = [int(n == model.first_sample or n == model.first_sample + model.step_samples) for n in range(1, 6_001)]
+    assert steps == expected
+    torch.testing.assert_close(stream(model, waveform, [1] * 5_999), stream(model, waveform, []), atol=1e-6, rtol=0)
+
+
+@MODES
+@pytest.mark.parametrize("name", [*STORED, *SHAPES])
+def test_the_first_second_is_the_offline_model_on_that_clip(name, carried):
+    net = network(name, carried)
+    model = StreamingModel(net)
+    waveform = sound(16_000, 3)
+    offline = kws.load_model(WEIGHTS / f"{name}.pt") if name not in SHAPES else _model_of(name)
+    streamed = stream(model, waveform, [4_000, 1, 0, 7_000])
+    assert len(streamed) == (16_000 - net.first_sample) // net.step_samples + 1
+    assert abs(float(streamed[-1] - kws.keyword_probability(offline, waveform[None]))) <= 1e-6
+
+
+def _model_of(name: str) -> CRNN:
+    torch.manual_seed(1)
+    return CRNN(SHAPES[name]).eval()
+
+
+@pytest.mark.parametrize("name", ["base_model", "beyond", "mean", "pooled", "separable"])
+def test_windows_are_the_offline_model_on_every_last_second(name):
+    """Also where the window reaches back to before the start: there was silence."""
+    net = network(name, carried=False)
+    waveform = sound(40_000, 4)
+    streamed = stream(StreamingModel(net), waveform, [12_345])
+    offline = kws.load_model(WEIGHTS / f"{name}.pt") if name not in SHAPES else _model_of(name)
+    log_mel = torch.nn.functional.pad(LogMel()(waveform[None]), (200, 0), value=float(torch.tensor(1e-9).log()))
+    length = net.kernel_frames + (net.window - 1) * net.step_frames
+    for step, p in enumerate(streamed):
+        end = 200 + net.kernel_frames + step * net.step_frames
+        with torch.no_grad():
+            expected = torch.softmax(offline(log_mel[:, :, end - length : end]), 1)[0, 1]
+        assert abs(float(p - expected)) <= 1e-6
+
+
+@pytest.mark.parametrize("name", ["base_model", "rnn_int8", "mean"])
+def test_carried_is_the_recurrence_run_on_and_attention_over_its_last_second(name):
+    """Against a plain loop, one step at a time, written from the description."""
+    net = network(name, carried=True)
+    waveform = sound(60_000, 5)
+    streamed = stream(StreamingModel(net), waveform, [])
+    offline = kws.load_model(WEIGHTS / f"{name}.pt") if name not in SHAPES else _model_of(name)
+    with torch.no_grad():
+        x = (LogMel()(waveform[None]) - offline.config.mean) / offline.config.std
+        x = offline.convolution(offline.pool(x.unsqueeze(1))).flatten(1, 2).transpose(1, 2)
+        states: list = [None] * offline.config.layers
+        outputs = []
+        for step in range(x.shape[1]):
+            y = x[:, step : step + 1]
+            for i, layer in enumerate(offline.recurrent):
+                y, states[i] = layer(y, states[i])
+            outputs.append(y)
+            context = offline.attention(torch.cat(outputs[-net.window :], 1))
+            expected = torch.softmax(offline.classifier(context), 1)[0, 1]
+            assert abs(float(streamed[step] - expected)) <= 1e-5
+
+
+@MODES
+def test_whole_log_mels_give_what_the_stream_gives(carried):
+    net = network("pooled", carried)
+    waveforms = torch.stack([sound(50_000, 6), sound(50_000, 7)])
+    logits = net.whole(LogMel()(waveforms))
+    for waveform, row in zip(waveforms, torch.softmax(logits, 2)[:, :, 1], strict=True):
+        torch.testing.assert_close(stream(StreamingModel(net), waveform, [11_111]), row, atol=1e-6, rtol=0)
+
+
+@MODES
+def test_a_batch_of_streams_is_its_streams(carried):
+    net = network("rnn_fp16", carried)
+    waveforms = torch.stack([sound(30_000, seed) for seed in range(3)])
+    state, parts = net.start(3), []
+    for chunk in waveforms.split([100, 9_000, 0, 20_900], 1):
+        p, state = net(chunk, state)
+        parts.append(p)
+    for waveform, p in zip(waveforms, torch.cat(parts, 1), strict=True):
+        torch.testing.assert_close(p, stream(StreamingModel(net), waveform, []), atol=1e-6, rtol=0)
+
+
+@MODES
+def test_reset_forgets_the_past(carried):
+    model = StreamingModel(network("base_model", carried))
+    waveform = sound(30_000, 8)
+    expected = stream(model, waveform, [])
+    model(torch.full((12_345,), 0.9))
+    assert not torch.equal(model(waveform)[: len(expected)], expected)
+    model.reset()
+    assert torch.equal(model(waveform), expected)
+
+
+@MODES
+@pytest.mark.parametrize("kind", ["silence", "direct current", "clipping", "loud noise", "huge"])
+def test_an_hour_leaves_no_nan_and_no_drift(kind, carried):
+    """After an hour of it the same probabilities as after half a minute."""
+    model = StreamingModel(network("beyond", carried))
+    minute = {
+        "silence": torch.zeros(960_000),
+        "direct current": torch.full((960_000,), 0.7),
+        "clipping": torch.sign(torch.sin(torch.arange(960_000) * 2 * torch.pi / 80)),  # a period divides the step
+        "loud noise": sound(16_000, 9).clamp(-1, 1).repeat(60),
+        "huge": torch.full((960_000,), 1e6),
+    }[kind]
+    first = model(minute)
+    for _ in range(58):
+        last = model(minute)
+        assert torch.isfinite(last).all()
+    assert len(last) == 960_000 // model.step_samples
+    torch.testing.assert_close(last[-20:], first[-20:], atol=1e-5, rtol=0)
+
+
+def test_int16_is_scaled():
+    model = StreamingModel(network("base_model", carried=True))
+    waveform = (sound(20_000, 10).clamp(-1, 1) * 32767).to(torch.int16)
+    assert torch.equal(stream(model, waveform, [77]), stream(model, waveform.float() / 32768, [77]))
+
+
+@pytest.mark.parametrize(
+    ("chunk", "message"),
+    [
+        (torch.zeros(1, 160), "shape"),
+        (torch.zeros(()), "shape"),
+        (torch.zeros(160, dtype=torch.int32), "int16 or floating"),
+        (torch.tensor([0.0, float("nan")]), "NaN"),
+        (torch.tensor([float("inf")]), "NaN or infinite"),
+    ],
+)
+def test_what_is_not_sound_is_refused_and_the_stream_goes_on(chunk, message, tmp_path):
+    save_stream(streaming_model(WEIGHTS / "base_model.pt"), tmp_path / "m.pt")
+    model = torch.jit.load(tmp_path / "m.pt")
+    waveform = sound(20_000, 11)
+    expected = stream(model, waveform, [9_000])
+    model.reset()
+    first = model(waveform[:9_000])
+    with pytest.raises(Exception, match=message):
+        model(chunk)
+    assert torch.equal(torch.cat([first, model(waveform[9_000:])]), expected)
+
+
+def test_the_file_runs_with_torch_alone(tmp_path):
+    save_stream(streaming_model(WEIGHTS / "rnn_int8.pt", threshold=0.7, smoothing=2), tmp_path / "m.pt")
+    torch.save(sound(20_000), tmp_path / "sound.pt")
+    program = (
+        "import sys, torch; m = torch.jit.load('m.pt'); w = torch.load('sound.pt'); p = torch.cat([m(w[:7000]), m(w[7000:])])"
+        "; assert not any(name.split('.')[0] in ('kws', 'torchaudio') for name in sys.modules)"
+        "; torch.save([p, m.keyword, m.threshold, m.smoothing, m.sample_rate], 'p.pt'); m.reset()"
+    )
+    subprocess.run([sys.executable, "-W", "ignore", "-c", program], cwd=tmp_path, check=True)
+    p, *attributes = torch.load(tmp_path / "p.pt")
+    assert attributes == ["happy", 0.7, 2, 16_000]
+    assert torch.allclose(p, stream(StreamingModel(network("rnn_int8", carried=True)), sound(20_000), []), atol=1e-6)
+
+
+def test_what_cannot_stream_is_refused(tmp_path):
+    with pytest.raises(CheckpointError, match=r"tc_resnet8\.pt.*only a CRNN"):
+        streaming_model(WEIGHTS / "tc_resnet8.pt")
+    with pytest.raises(ValueError, match="skips"):
+        StreamingCRNN(CRNN(CRNNConfig(kernel=(5, 4), stride=(2, 8))))
+    assert isinstance(load_stream(WEIGHTS / "base_model.pt"), StreamingModel)
+    with pytest.raises(FileNotFoundError, match=r"none\.pt"):
+        load_stream(tmp_path / "none.pt")
+    (tmp_path / "text.pt").write_text("no model")
+    with pytest.raises(CheckpointError, match="truncated"):
+        load_stream(tmp_path / "text.pt")
+    torch.jit.save(torch.jit.script(torch.nn.Linear(2, 2)), str(tmp_path / "linear.pt"))
+    with pytest.raises(CheckpointError, match="not a streaming"):
+        load_stream(tmp_path / "linear.pt")
+    with pytest.raises(ValueError, match="TCResNet"):
+        StreamingCRNN(TCResNet())
