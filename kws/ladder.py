@@ -22,6 +22,8 @@ FROM_LABELS = None
 FROM_LOGITS = DistillConfig(labels=0.1, logits=0.9, temperature=2.0)  # the ladder's recipe: the controls say why
 FROM_LAYERS = DistillConfig(labels=1.0, logits=0.0, layers=0.1)
 FROM_BOTH = replace(FROM_LOGITS, layers=0.1)
+FROM_RANKING = replace(FROM_LOGITS, ranking=1.0)
+BEYOND_BOTH = replace(FROM_BOTH, pairs=(("convolution", "convolution"), ("recurrent.0", "recurrent.1"), ("attention", "attention")))
 REVERSED = replace(
     FROM_BOTH,
     pairs=(("convolution", "recurrent.1"), ("recurrent.0", "recurrent.0"), ("recurrent.1", "convolution")),
@@ -37,6 +39,7 @@ class Rung:
     learns: DistillConfig | None = FROM_LABELS
     epochs: float = 2.0
     learning_rate: float = 1e-2
+    weight_decay: float = 0.01
 
 
 def _tiny(**shape) -> CRNNConfig:
@@ -50,7 +53,7 @@ def _published(channels: int, kernel: tuple[int, int], stride: tuple[int, int], 
 
 GRU_SMALL = CRNNConfig(stride=(4, 8), norm=True, relu=True, hidden=19)
 RNN = _tiny(pool=(2, 4), channels=6, kernel=(6, 5), stride=(3, 2), rnn="rnn", hidden=20)
-BEYOND = _tiny(pool=(2, 5), channels=4, kernel=(6, 4), stride=(3, 2), hidden=12, layers=1)
+BEYOND = _tiny(pool=(3, 5), channels=12, kernel=(10, 4), stride=(4, 2), hidden=14, layers=1)
 
 BASE = {"base": Rung("base", CRNNConfig(), epochs=1.0, learning_rate=6e-3)}
 TEACHER = {
@@ -61,27 +64,29 @@ TEACHER = {
 STEPS = {
     "gru_small": Rung("1: smaller GRU", GRU_SMALL, FROM_LOGITS),
     "rnn": Rung("2: RNN", RNN, FROM_LOGITS),
-    "beyond": Rung("beyond", BEYOND, replace(FROM_LOGITS, ranking=1.0), epochs=6.0),
+    "beyond": Rung("beyond", BEYOND, FROM_RANKING, epochs=6.0, weight_decay=0.1),
 }
 CONTROLS = {
     "rnn_from_labels": Rung("labels only (from scratch)", RNN, FROM_LABELS),
     "rnn_from_layers": Rung("labels and layers", RNN, FROM_LAYERS),
     "rnn_from_both": Rung("logits and layers", RNN, FROM_BOTH),
-    "beyond_from_labels": Rung("beyond, labels only", BEYOND, FROM_LABELS, epochs=3.0),
-    "beyond_from_logits": Rung("beyond, logits", BEYOND, FROM_LOGITS, epochs=3.0),
+    "beyond_from_labels": Rung("beyond, labels only", BEYOND, FROM_LABELS, epochs=6.0, weight_decay=0.1),
+    "beyond_from_logits": Rung("beyond, logits", BEYOND, FROM_LOGITS, epochs=6.0, weight_decay=0.1),
+    "beyond_from_both": Rung("beyond, logits and layers", BEYOND, BEYOND_BOTH, epochs=6.0, weight_decay=0.1),
 }
+SEPARABLE = {"gru_small_separable": Rung("1: separable", replace(GRU_SMALL, separable=True), FROM_LOGITS)}
 REVERSED_CONTROL = {"rnn_reversed": Rung("logits and layers, reversed", RNN, REVERSED)}
 PEERS = {
-    "peer_rnn_2546": Rung("C3 k(5,20) s(5,8) RNN 20x2", _published(3, (5, 20), (5, 8), "rnn", 20), FROM_LOGITS),
-    "peer_gru_1789": Rung(
-        "C2 k(11,20) s(7,8) GRU 14x1",
-        replace(_published(2, (11, 20), (7, 8), "gru", 14), layers=1),
-        FROM_LOGITS,
-    ),
-    "peer_gru_3294": Rung("C3 k(5,24) s(3,15) GRU 12x2", _published(3, (5, 24), (3, 15), "gru", 12), FROM_LOGITS),
+    name: Rung(title, config, FROM_RANKING, epochs=6.0, weight_decay=0.1)  # as "beyond": what is better is the network
+    for name, title, config in (
+        ("peer_rnn_2546", "C3 k(5,20) s(5,8) RNN 20x2", _published(3, (5, 20), (5, 8), "rnn", 20)),
+        ("peer_rnn_k15", "C3 k(4,15) s(4,8) RNN 20x2", _published(3, (4, 15), (4, 8), "rnn", 20)),
+        ("peer_gru_1789", "C2 k(11,20) s(7,8) GRU 14x1", replace(_published(2, (11, 20), (7, 8), "gru", 14), layers=1)),
+        ("peer_gru_3294", "C3 k(5,24) s(3,15) GRU 12x2", _published(3, (5, 24), (3, 15), "gru", 12)),
+    )
 }
 REFERENCE = {"tc_resnet8": Rung("TC-ResNet8", TCResNetConfig(), epochs=1.0, learning_rate=6e-3)}
-RUNGS = BASE | TEACHER | STEPS | CONTROLS | REVERSED_CONTROL | PEERS | REFERENCE
+RUNGS = BASE | TEACHER | STEPS | SEPARABLE | CONTROLS | REVERSED_CONTROL | PEERS | REFERENCE
 
 STORED = {
     "rnn_fp16_unpacked": ("rnn", "float16", False, "3: float16, not packed"),
@@ -121,6 +126,7 @@ def fit(
                 config = TrainConfig(
                     epochs=round(settings.epochs * rung.epochs),
                     learning_rate=rung.learning_rate,
+                    weight_decay=rung.weight_decay,
                     keep="last" if rung.learns else "best",
                 )
                 taught = (lessons[kind], rung.learns) if rung.learns else ()

@@ -20,11 +20,20 @@ MARGIN = 3 * SAMPLE_RATE // 100  # samples kept before and after a word when its
 
 
 @dataclass(frozen=True)
-class Sounds:
-    """What scenes are made of: keyword clips and clips of other words (16000,), phrases of talk and noises (any length), all int16."""
+class Word:
+    """A clip (samples,) int16 and the bounds of the word in it, in samples."""
 
-    keywords: Sequence[Tensor]
-    words: Sequence[Tensor]
+    waveform: Tensor
+    start: int
+    end: int
+
+
+@dataclass(frozen=True)
+class Sounds:
+    """What scenes are made of: keywords and other words, phrases of talk and noises, both (any,) int16."""
+
+    keywords: Sequence[Word]
+    words: Sequence[Word]
     talk: Sequence[Tensor]
     noises: Sequence[Tensor]
 
@@ -152,10 +161,10 @@ def sounds_of(
     clips: ClipData, keyword: str, chosen: np.ndarray, noises: Sequence[Tensor], talk: Sequence[Tensor]
 ) -> Sounds:
     """The sounds of some clips (indices into the corpus)."""
-    labels = clips.corpus.labels(keyword).numpy()[chosen]
-    return Sounds(
-        [clips.waveforms[i] for i in chosen[labels == 1]], [clips.waveforms[i] for i in chosen[labels == 0]], talk, noises
-    )
+    labels = clips.corpus.labels(keyword).tolist()
+    words = {i: Word(clips.waveforms[i], *word_bounds(clips.waveforms[i])) for i in chosen.tolist()}
+    by_label = [[word for i, word in words.items() if labels[i] == label] for label in (1, 0)]
+    return Sounds(*by_label, talk, noises)
 
 
 def halves(noises: Sequence[Tensor]) -> tuple[list[Tensor], list[Tensor]]:
@@ -178,59 +187,56 @@ def _piece(
     if has_keyword and rng.random() < config.keyword_share:
         return _keyword(sounds.keywords[rng.integers(len(sounds.keywords))], config, rng)
     if rng.random() < config.part_share:
-        clip = sounds.keywords[rng.integers(len(sounds.keywords))]
-        start, end = word_bounds(clip)
-        part = int(rng.uniform(0.25, 0.5) * (end - start))
-        clip = clip[start : start + part] if rng.random() < 0.5 else clip[end - part : end]
+        word = sounds.keywords[rng.integers(len(sounds.keywords))]
+        part = int(rng.uniform(0.25, 0.5) * (word.end - word.start))
+        first = word.start if rng.random() < 0.5 else word.end - part
+        piece = to_float(word.waveform[first : first + part]).numpy()
     elif sounds.talk and rng.random() < config.talk_share:
-        clip = sounds.talk[rng.integers(len(sounds.talk))]
+        piece = to_float(sounds.talk[rng.integers(len(sounds.talk))]).numpy()
     elif rng.random() < config.splice_share:
-        clip = _splice(sounds, config, rng)
+        piece = _splice(sounds, config, rng)
     else:
-        clip = sounds.words[rng.integers(len(sounds.words))]
-        if rng.random() >= config.whole_share:
-            start, end = word_bounds(clip)
-            clip = clip[max(start - MARGIN, 0) : end + MARGIN]
-    return _said(clip, 0, 0, config, rng)
+        word = sounds.words[rng.integers(len(sounds.words))]
+        whole = rng.random() < config.whole_share
+        piece = to_float(word.waveform if whole else word.waveform[max(word.start - MARGIN, 0) : word.end + MARGIN]).numpy()
+    return _said(piece, 0, 0, config, rng)
 
 
-def _splice(sounds: Sounds, config: SceneConfig, rng: np.random.Generator) -> Tensor:
+def _splice(sounds: Sounds, config: SceneConfig, rng: np.random.Generator) -> np.ndarray:
     """Two to four parts of words, one after another; at times one of the parts is of a keyword, or played backwards."""
-    parts = []
+    joined = np.zeros(0, np.float32)
+    overlap = FADE // 2
+    ramp = np.linspace(0, 1, overlap, dtype=np.float32)
     for _ in range(rng.integers(2, 5)):
         of_keyword = rng.random() < config.part_share
         source = sounds.keywords if of_keyword else sounds.words
-        clip = source[rng.integers(len(source))]
-        start, end = word_bounds(clip)
-        length = int(rng.uniform(0.25, 0.5 if of_keyword else 0.7) * (end - start))
-        first = start + int(rng.uniform(0, end - start - length))
-        part = to_float(clip[first : first + length])
-        part = part.flip(0) if rng.random() < 0.15 else part
-        parts.append(part * (0.1 / part.square().mean().sqrt().clamp_min(1e-4)))
-    joined, overlap = parts[0], FADE // 2
-    ramp = torch.linspace(0, 1, overlap)
-    for part in parts[1:]:
-        if min(len(joined), len(part)) <= overlap:
-            continue
-        middle = joined[-overlap:] * (1 - ramp) + part[:overlap] * ramp
-        joined = torch.cat([joined[:-overlap], middle, part[overlap:]])
+        word = source[rng.integers(len(source))]
+        length = int(rng.uniform(0.25, 0.5 if of_keyword else 0.7) * (word.end - word.start))
+        first = word.start + int(rng.uniform(0, word.end - word.start - length))
+        part = to_float(word.waveform[first : first + length]).numpy()
+        part = part[::-1] if rng.random() < 0.15 else part
+        part = part * (0.1 / max(float(np.sqrt(np.square(part).mean())), 1e-4))
+        if min(len(joined), len(part)) > overlap:
+            middle = joined[-overlap:] * (1 - ramp) + part[:overlap] * ramp
+            joined = np.concatenate([joined[:-overlap], middle, part[overlap:]])
+        else:
+            joined = np.concatenate([joined, part])
     return joined
 
 
-def _keyword(clip: Tensor, config: SceneConfig, rng: np.random.Generator) -> tuple[np.ndarray, int, int]:
-    start, end = word_bounds(clip)
+def _keyword(word: Word, config: SceneConfig, rng: np.random.Generator) -> tuple[np.ndarray, int, int]:
+    first, last = 0, len(word.waveform)
     if rng.random() >= config.whole_share:
-        first = max(start - MARGIN, 0)
-        start, end, clip = start - first, end - first, clip[first : end + MARGIN]
-    return _said(clip, start, end, config, rng)
+        first, last = max(word.start - MARGIN, 0), word.end + MARGIN
+    piece = to_float(word.waveform[first:last]).numpy()
+    return _said(piece, word.start - first, word.end - first, config, rng)
 
 
 def _said(
-    clip: Tensor, start: int, end: int, config: SceneConfig, rng: np.random.Generator
+    waveform: np.ndarray, start: int, end: int, config: SceneConfig, rng: np.random.Generator
 ) -> tuple[np.ndarray, int, int]:
-    """A clip at some speed and level, faded in and out, and its bounds at that speed."""
+    """A piece at some speed and level, faded in and out, and its bounds at that speed."""
     speed = rng.uniform(*config.speed)
-    waveform = to_float(clip).numpy()
     places = np.arange(0, len(waveform) - 1, speed)
     waveform = np.interp(places, np.arange(len(waveform)), waveform).astype(np.float32)
     fade = min(FADE, len(waveform) // 2)
