@@ -14,6 +14,7 @@ from torch import Tensor
 from kws.acoustics import convolve, room_responses
 from kws.audio import SAMPLE_RATE, to_float
 from kws.data import ClipData
+from kws.talk import Talk
 
 FADE = SAMPLE_RATE // 100  # samples over which a cut piece fades in and out
 MARGIN = 3 * SAMPLE_RATE // 100  # samples kept before and after a word when its clip is cut to it
@@ -56,7 +57,7 @@ class SceneConfig:
     keyword_share: float = 0.3
     no_keyword: float = 0.25
     no_speech: float = 0.05
-    part_share: float = 0.05
+    part_share: float = 0.1
     talk_share: float = 0.3
     splice_share: float = 0.4
     whole_share: float = 0.3
@@ -158,13 +159,14 @@ def long_stream(sounds: Sounds, snr_db: float, config: SceneConfig | None = None
 
 
 def sounds_of(
-    clips: ClipData, keyword: str, chosen: np.ndarray, noises: Sequence[Tensor], talk: Sequence[Tensor]
+    clips: ClipData, keyword: str, chosen: np.ndarray, noises: Sequence[Tensor], talk: Talk = Talk([], [])
 ) -> Sounds:
-    """The sounds of some clips (indices into the corpus)."""
+    """The sounds of some clips (indices into the corpus), with talk and its keywords."""
     labels = clips.corpus.labels(keyword).tolist()
     words = {i: Word(clips.waveforms[i], *word_bounds(clips.waveforms[i])) for i in chosen.tolist()}
-    by_label = [[word for i, word in words.items() if labels[i] == label] for label in (1, 0)]
-    return Sounds(*by_label, talk, noises)
+    keywords, others = ([word for i, word in words.items() if labels[i] == label] for label in (1, 0))
+    keywords += [Word(said, 0, len(said)) for said in talk.keywords]
+    return Sounds(keywords, others, talk.phrases, noises)
 
 
 def halves(noises: Sequence[Tensor]) -> tuple[list[Tensor], list[Tensor]]:

@@ -5,6 +5,7 @@ its own kind. It stands in for recorded talk, which a corpus of single words has
 """
 
 import math
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -62,35 +63,54 @@ VOWELS = "i: I E a A: V 0 O: u: U eI aI oU 3: @ i".split()
 CONFUSABLE_SHARE, MADE_UP_SHARE = 0.25, 0.2  # of the phrases
 
 
-def synthetic_talk(keyword: str, minutes: float, seed: int = 0, speakers: int = 100, progress: bool = True) -> list[Tensor]:
-    """Phrases (samples,) int16 at 16 kHz, so many minutes together, that never hold the keyword; the same seed gives the same sound."""
+@dataclass(frozen=True)
+class Talk:
+    """Phrases without the keyword, and the keyword alone, said by the same voices; (samples,) int16 at 16 kHz.
+
+    Without the second a model would learn that a synthetic voice never says the keyword, and nothing of the words.
+    """
+
+    phrases: list[Tensor]
+    keywords: list[Tensor]
+
+
+def synthetic_talk(
+    keyword: str, minutes: float, keywords: int = 500, seed: int = 0, speakers: int = 100, progress: bool = True
+) -> Talk:
+    """So many minutes of phrases and so many keywords; the same seed gives the same sound."""
     rng, generator = np.random.default_rng(seed), torch.Generator().manual_seed(seed)
     mouth = Mouth(rng)
     sound = mouth.espeak.phonemes(keyword.replace("_", " "))
-    swaps = (1, math.ceil(SyntheticConfig.swapped * len(sound)))
-    near = _neighbours(sound)
-    similar = [word for count in swaps for word in similar_words(sound, 40, count, rng)] + near
-    for i in rng.integers(len(near), size=2 * len(near)):
-        further = _neighbours(near[i])
-        similar.append(further[rng.integers(len(further))])
+    confusable = _confusable(sound, rng)
     known = {word: mouth.espeak.phonemes(word) for word in WORDS}
     voices = [make_speaker(i, SyntheticConfig(seed=seed + 1), rng, generator) for i in range(speakers)]
+
+    def say(phonemes: list[str]) -> Tensor:
+        speaker = voices[rng.integers(len(voices))]
+        waveform = convolve(mouth.say(phonemes, speaker, longest=30.0)[None], speaker.response[None])[0]
+        return to_int16(0.5 * waveform / waveform.abs().max().clamp_min(1e-3))
+
     phrases, left = [], int(minutes * 60 * SAMPLE_RATE)
     with tqdm(desc="speaking phrases", total=round(minutes * 60), unit="s", disable=not progress) as bar:
         while left > 0:
             phrase = [_word(known, rng) for _ in range(rng.integers(1, 8))]
-            if similar and rng.random() < CONFUSABLE_SHARE:
-                phrase[rng.integers(len(phrase))] = similar[rng.integers(len(similar))]
+            if rng.random() < CONFUSABLE_SHARE:
+                phrase[rng.integers(len(phrase))] = confusable[rng.integers(len(confusable))]
             phonemes = [phoneme for word in phrase for phoneme in word]
-            if _holds(phonemes, sound):
-                continue
-            speaker = voices[rng.integers(len(voices))]
-            waveform = mouth.say(phonemes, speaker, longest=30.0)
-            waveform = convolve(waveform[None], speaker.response[None])[0]
-            phrases.append(to_int16(0.5 * waveform / waveform.abs().max().clamp_min(1e-3)))
-            left -= len(waveform)
-            bar.update(len(waveform) / SAMPLE_RATE)
-    return phrases
+            if not _holds(phonemes, sound):
+                phrases.append(say(phonemes))
+                left -= len(phrases[-1])
+                bar.update(len(phrases[-1]) / SAMPLE_RATE)
+    return Talk(phrases, [say(sound) for _ in range(keywords)])
+
+
+def _confusable(sound: list[str], rng: np.random.Generator) -> list[list[str]]:
+    """Words one or two phonemes away from the keyword, of like phonemes and of any."""
+    swaps = (1, math.ceil(SyntheticConfig.swapped * len(sound)))
+    near = _neighbours(sound)
+    further = [_neighbours(near[i]) for i in rng.integers(len(near), size=2 * len(near))]
+    like = [word for count in swaps for word in similar_words(sound, 40, count, rng)]
+    return like + near + [words[rng.integers(len(words))] for words in further]
 
 
 def _word(known: dict[str, list[str]], rng: np.random.Generator) -> list[str]:

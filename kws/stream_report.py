@@ -1,0 +1,106 @@
+"""What streaming models do in long streams: probabilities, misses against false alarms, and equality, for the notebook's tables."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from tabulate import tabulate
+from torch import Tensor
+
+from kws.audio import SAMPLE_RATE, read_audio, to_float
+from kws.detection import Heard, WorkingPoint, working_points
+from kws.model import CRNN
+from kws.scenes import Scene
+from kws.streaming import StreamingCRNN, StreamingModel
+from kws.talk import synthetic_talk
+
+WAYS = ("state carried on", "reset every second", "every last second")
+GAP_SECONDS = 0.5  # of silence between two recordings of talk
+
+
+@dataclass(frozen=True)
+class Listener:
+    """A model and one of the three ways to stream it.
+
+    "state carried on": the recurrent layers never start again. "every last second": at each step the offline model on the last second.
+    "reset every second": the stream is cut into seconds, and each is a clip: one probability a second.
+    """
+
+    model: CRNN
+    way: str = WAYS[0]
+
+    def __post_init__(self) -> None:
+        if self.way not in WAYS:
+            raise ValueError(f"no way {self.way!r} to stream; there are {', '.join(WAYS)}")
+        object.__setattr__(self, "stream", StreamingModel(StreamingCRNN(self.model, self.way != WAYS[2])))
+
+    @property
+    def step_samples(self) -> int:
+        return SAMPLE_RATE if self.way == WAYS[1] else self.stream.step_samples
+
+    @property
+    def first_sample(self) -> int:
+        return SAMPLE_RATE if self.way == WAYS[1] else self.stream.first_sample
+
+    @torch.inference_mode()
+    def __call__(self, waveform: Tensor) -> np.ndarray:
+        """Probabilities (steps,) of a waveform (samples,) from a reset on."""
+        self.stream.reset()
+        if self.way != WAYS[1]:
+            return self.stream(waveform).numpy()
+        network = self.stream.network
+        seconds = waveform[: len(waveform) // SAMPLE_RATE * SAMPLE_RATE].reshape(-1, SAMPLE_RATE)
+        parts = [network(batch, network.start(len(batch)))[0][:, -1] for batch in seconds.split(256)]
+        return torch.cat(parts).numpy()
+
+
+def points(listener: Listener, scenes: Sequence[Scene], smoothing: int = 1, thresholds: Sequence[float] = ()) -> list[WorkingPoint]:
+    """Miss rate and false alarms of all scenes together at many thresholds."""
+    heard = [Heard(listener(s.waveform), s.keywords, len(s.waveform) / SAMPLE_RATE) for s in scenes]
+    return working_points(heard, listener.step_samples, listener.first_sample, smoothing, thresholds)
+
+
+def points_table(rows: dict[str, WorkingPoint]) -> str:
+    """A line a working point: threshold, misses and false alarms per hour with 95 % intervals, and the median delay."""
+    lines = []
+    for name, p in rows.items():
+        missed = "{:.1%} [{:.1%}, {:.1%}]".format(p.miss_rate, *p.miss_interval)
+        alarms = "{:.2f} [{:.2f}, {:.2f}]".format(p.false_alarms_per_hour, *p.false_alarm_interval)
+        delay = f"{p.median_delay:.2f} s"
+        lines.append([name, f"{p.threshold:.4f}", f"{p.misses} of {p.keywords}", missed, p.false_alarms, f"{p.hours:.2f}", alarms, delay])
+    heads = ["", "threshold", "missed", "rate", "false alarms", "hours", "false alarms an hour", "median delay"]
+    return tabulate(lines, heads, disable_numparse=True, colalign=["left"] + ["right"] * 7)
+
+
+def talk_scene(folder: str, keyword: str, minutes: float, seed: int) -> Scene:
+    """Talk without the keyword, for false alarms: every sound file below ``folder``, or, if that is "", synthetic phrases of other voices."""
+    if folder:
+        paths = sorted(path for path in Path(folder).rglob("*") if path.suffix in (".wav", ".flac", ".ogg", ".opus"))
+        if not paths:
+            raise FileNotFoundError(f"{folder}: no sound file (wav, flac, ogg, opus) below it")
+        recordings = [read_audio(path) for path in paths]
+    else:
+        recordings = [0.3 * to_float(p) for p in synthetic_talk(keyword, minutes, 0, seed).phrases]
+    gap = torch.zeros(int(GAP_SECONDS * SAMPLE_RATE))
+    return Scene(torch.cat([part for recording in recordings for part in (recording, gap)]), [])
+
+
+@torch.inference_mode()
+def largest_difference(model, waveform: Tensor, cuttings: int, seed: int = 0) -> float:
+    """The largest difference in probability between random cuttings of a waveform (samples,) and the whole of it, of a model that streams."""
+    generator = torch.Generator().manual_seed(seed)
+    model.reset()
+    whole = model(waveform)
+    largest = 0.0
+    for _ in range(cuttings):
+        model.reset()
+        parts, position = [], 0
+        longest = 10 ** (1.5 + 3.0 * float(torch.rand((), generator=generator)))
+        while position < len(waveform):
+            size = int(longest * float(torch.rand((), generator=generator)) ** 2) if len(parts) < 100 else len(waveform)
+            parts.append(model(waveform[position : position + size]))
+            position += size
+        largest = max(largest, float((torch.cat(parts) - whole).abs().max()))
+    return largest

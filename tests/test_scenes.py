@@ -1,0 +1,168 @@
+"""Scenes tell where their keywords are, are the same from the same seed, and their labels are those of the times told."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from kws.data import decode
+from kws.distill import DistillConfig
+from kws.model import CRNNConfig
+from kws.scenes import SceneConfig, Sounds, Word, halves, long_stream, make_scene, sounds_of, word_bounds
+from kws.split import speaker_split
+from kws.stream_training import IGNORED, frame_labels, step_frames, stream_data, teach_stream, train_stream
+from kws.streaming import StreamingCRNN
+from kws.talk import Talk, _holds, synthetic_talk
+from kws.train import TrainConfig
+
+QUIET = SceneConfig(noise_share=0.0, room_share=0.0, speed=(1.0, 1.0), piece_gain_db=(0.0, 0.0), no_speech=0.0)
+
+
+def burst(frequency: float, start: float, end: float, noise: float = 1e-4) -> torch.Tensor:
+    """A tone within a second of faint noise, int16."""
+    time = np.arange(16_000) / 16_000
+    tone = 0.5 * np.sin(2 * np.pi * frequency * time) * ((time >= start) & (time < end))
+    tone += noise * np.random.default_rng(0).standard_normal(16_000)
+    return torch.from_numpy((tone * 32767).astype(np.int16))
+
+
+def tones() -> Sounds:
+    """The keyword is high, other words are low."""
+    keyword, other = burst(3000, 0.3, 0.7), burst(300, 0.2, 0.6)
+    noise = (1000 * torch.randn(48_000, generator=torch.Generator().manual_seed(0))).to(torch.int16)
+    return Sounds([Word(keyword, *word_bounds(keyword))], [Word(other, *word_bounds(other))], [], [noise])
+
+
+@pytest.mark.parametrize(("start", "end"), [(0.3, 0.7), (0.0, 0.5), (0.45, 1.0), (0.6, 0.7)])
+@pytest.mark.parametrize("noise", [0.0, 1e-4, 1e-2])
+def test_word_bounds(start, end, noise):
+    first, last = word_bounds(burst(500, start, end, noise))
+    assert abs(first / 16_000 - start) <= 0.02
+    assert abs(last / 16_000 - end) <= 0.02
+
+
+def test_bounds_of_silence_are_the_whole_clip_and_a_click_far_away_is_not_the_word():
+    assert word_bounds(torch.zeros(16_000, dtype=torch.int16)) == (0, 16_000)
+    clip = burst(500, 0.5, 0.9)
+    clip[1_000:1_200] = 16_000
+    assert word_bounds(clip)[0] >= 0.47 * 16_000
+
+
+def test_keywords_are_where_the_scene_says():
+    """The high tone sounds between a keyword's start and end, and nowhere else."""
+    rng = np.random.default_rng(0)
+    found = 0
+    for _ in range(40):
+        scene = make_scene(tones(), replace(QUIET, part_share=0.0, splice_share=0.0), rng)
+        spectrum = torch.stft(scene.waveform, 320, 160, window=torch.hann_window(320), return_complex=True).abs()
+        high = spectrum[60] > 0.3 * spectrum.max()  # bin 60 is 3 kHz
+        said, near = torch.zeros(2, len(high), dtype=torch.bool)
+        for start, end in scene.keywords:
+            assert 0 <= start < end <= 4
+            said[round(start * 100) + 4 : round(end * 100) - 4] = True
+            near[max(round(start * 100) - 4, 0) : round(end * 100) + 5] = True
+            found += 1
+        assert high[said].all()
+        assert not high[~near].any()
+    assert found > 30
+
+
+def test_the_same_seed_gives_the_same_scene():
+    sounds, config = tones(), SceneConfig()
+    one, two, other = (make_scene(sounds, config, np.random.default_rng(seed)) for seed in (1, 1, 2))
+    assert torch.equal(one.waveform, two.waveform)
+    assert one.keywords == two.keywords
+    assert not torch.equal(one.waveform, other.waveform)
+    assert torch.isfinite(one.waveform).all()
+    assert one.waveform.abs().max() <= 1
+
+
+def test_the_long_stream_says_every_keyword_once_at_its_snr():
+    sounds = tones()
+    sounds = replace(sounds, keywords=sounds.keywords * 7)
+    loud, faint = long_stream(sounds, 10.0), long_stream(sounds, 30.0)
+    assert len(loud.keywords) == 7
+    assert loud.keywords == faint.keywords
+    assert all(end + 2 <= len(loud.waveform) / 16_000 for _, end in loud.keywords)
+    clean = long_stream(sounds, 300.0).waveform
+    for scene, snr in ((loud, 10), (faint, 30)):
+        noise = scene.waveform - clean
+        spoken = clean[clean.abs() > 1e-9].square().mean()
+        assert 10 * torch.log10(spoken / noise.square().mean()) == pytest.approx(snr, abs=0.5)
+
+
+def test_sounds_are_those_of_the_chosen_clips(tone_corpus):
+    clips = decode(tone_corpus)
+    split = speaker_split(clips.corpus, "low")
+    talk = Talk([torch.ones(100, dtype=torch.int16)], [torch.ones(50, dtype=torch.int16)])
+    first, second = halves([torch.arange(100, dtype=torch.int16)])
+    sounds = sounds_of(clips, "low", split.test, first, talk)
+    labels = clips.corpus.labels("low")[torch.from_numpy(split.test)]
+    assert len(sounds.keywords) == labels.sum() + 1  # and the synthetic one
+    assert len(sounds.words) == (labels == 0).sum()
+    assert torch.equal(torch.cat([*first, *second]), torch.arange(100, dtype=torch.int16))
+
+
+def test_frame_labels():
+    """A keyword from 1.0 to 1.5 s: neither while it is said, keyword for 0.4 s, neither until 1.1 s after its end."""
+    labels = frame_labels([(1.0, 1.5)], 401)
+    expected = [0] * 100 + [IGNORED] * 50 + [1] * 40 + [IGNORED] * 70 + [0] * 141
+    assert labels.tolist() == expected
+    assert frame_labels([], 5).tolist() == [0] * 5
+    two = frame_labels([(1.0, 1.5), (1.6, 2.0)], 401)
+    assert two[150:190].eq(1).all()
+    assert two[200:240].eq(1).all()
+
+
+@pytest.mark.parametrize("keyword", ["happy", "hey_computer"])
+def test_talk_never_says_the_keyword_and_its_keywords_do(keyword):
+    talk = synthetic_talk(keyword, 0.3, keywords=2, progress=False)
+    again = synthetic_talk(keyword, 0.3, keywords=2, progress=False)
+    assert all(torch.equal(a, b) for a, b in zip(talk.phrases, again.phrases, strict=True))
+    assert sum(map(len, talk.phrases)) >= 0.3 * 60 * 16_000
+    assert len(talk.keywords) == 2
+    assert all(p.dtype == torch.int16 and p.abs().max() > 1_000 for p in talk.phrases + talk.keywords)
+    sound = ["h", "'a", "p", "i"]
+    assert _holds(["@", "n", "h", "a", "p", "i", "t"], sound)
+    assert not _holds(["h", "a", "p"], sound)
+
+
+def test_a_stream_is_learnt_and_a_killed_run_goes_on(tone_corpus, tmp_path):
+    """High from low tones: a small model learns it in a moment, its student too; a run resumed half-way ends with the same weights."""
+    clips = decode(tone_corpus)
+    split = speaker_split(clips.corpus, "high")
+    noises = [torch.zeros(48_000, dtype=torch.int16)]
+    sounds = {subset: sounds_of(clips, "high", split[subset], noises) for subset in ("train", "validation")}
+    config = SceneConfig(seconds=2.0, noise_share=0.0, part_share=0.0, splice_share=0.0)
+    data = stream_data(clips, "high", split, sounds, 256, 64, config, cache=tmp_path)
+    assert data.labels.shape == (320, 201)
+    assert data.split.fingerprint == split.fingerprint
+    shape = CRNNConfig(pool=(2, 5), channels=4, kernel=(6, 4), stride=(3, 2), norm=True, relu=True, hidden=8, layers=1)
+    recipe = TrainConfig(epochs=8, batch=32, clean_share=0.0, learning_rate=2e-2, average=0.9)
+    run = train_stream(data, shape, recipe, runs=tmp_path / "runs")
+    assert run.history[-1]["validation_au_fa_fr"] < 0.02
+    assert run.history[-1]["loss"] < 0.5 * run.history[0]["loss"]
+
+    class Stop(Exception):
+        pass
+
+    def stopping(state, path):
+        save(state, path)
+        if state["epoch"] == 3:
+            raise Stop
+
+    import kws.train
+
+    save = kws.train.save_whole
+    with pytest.MonkeyPatch.context() as patch, pytest.raises(Stop):
+        patch.setattr(kws.train, "save_whole", stopping)
+        train_stream(data, shape, recipe, runs=tmp_path / "killed")
+    resumed = train_stream(data, shape, recipe, runs=tmp_path / "killed")
+    for name, tensor in run.model.state_dict().items():
+        assert torch.equal(tensor, resumed.model.state_dict()[name]), name
+    lessons = teach_stream(run.model, data)
+    other = replace(shape, pool=(2, 4), hidden=6)
+    student = train_stream(data, other, recipe, lessons=lessons, distill=DistillConfig(labels=0.0, logits=1.0))
+    assert student.history[-1]["validation_au_fa_fr"] < 0.03
+    assert lessons.logits.shape[:2] == (256, len(step_frames(StreamingCRNN(run.model), 201)))
