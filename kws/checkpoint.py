@@ -1,5 +1,6 @@
 """Checkpoints: one ``torch.save``d dict, model and provenance, written whole or not at all, read without running code."""
 
+import io
 import pickle
 import zipfile
 from dataclasses import asdict, dataclass, fields
@@ -59,14 +60,20 @@ def save_model(
         "state_dict": store(model.state_dict(), storage, packed),
         "provenance": asdict(provenance) | {"metrics": metrics},
     }
-    save_whole(content, path)
+    # By way of memory: a file carries the name it was first written under, and the same model should be the same bytes.
+    buffer = io.BytesIO()
+    torch.save(content, buffer)
+    save_whole(buffer.getvalue(), path)
 
 
 def save_whole(content: Any, path: str | Path) -> None:
-    """``torch.save``, whole or not at all. Raises ``OSError`` naming the file, also for a full disk, which torch does not name."""
+    """``torch.save`` (or the bytes as they are), whole or not at all. Raises ``OSError`` naming the file, also for a full disk, which torch does not name."""
     try:
         with replacing(path) as temporary:
-            torch.save(content, temporary)
+            if isinstance(content, bytes):
+                temporary.write_bytes(content)
+            else:
+                torch.save(content, temporary)
     except (OSError, RuntimeError) as error:
         raise OSError(
             f"{path}: could not be written, what was there before is kept; is the disk full? ({error})"

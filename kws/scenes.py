@@ -17,6 +17,7 @@ from kws.data import ClipData
 from kws.talk import Talk
 
 FADE = SAMPLE_RATE // 100  # samples over which a cut piece fades in and out
+LEAST_BETWEEN = 2 * SAMPLE_RATE  # samples between the keywords of the long stream
 MARGIN = 3 * SAMPLE_RATE // 100  # samples kept before and after a word when its clip is cut to it
 
 
@@ -84,18 +85,19 @@ class Scene:
 def word_bounds(waveform: Tensor) -> tuple[int, int]:
     """The first sample of the word in a clip (samples,) and the one after its last, by its level.
 
-    The loudest stretch without a gap of 150 ms, where the level of 20 ms is at most 25 dB below the loudest and 6 dB above the
-    clip's quiet tenth. A clip without any such stretch is all word.
+    Of the stretches without a gap of 200 ms in which the level of 20 ms is at most 25 dB below the loudest and 6 dB above the clip's
+    quiet tenth, the one with most decibels above that, over its length: a click is loud but short. A clip without any is all word.
     """
     hop = SAMPLE_RATE // 100
     power = np.square(to_float(waveform).numpy()).astype(np.float64)
     frames = np.add.reduceat(power, np.arange(0, len(power), hop))
     level = 10 * np.log10(np.convolve(frames, [0.5, 0.5], "same") / hop + 1e-12)
-    active = np.flatnonzero((level > level.max() - 25) & (level > np.quantile(level, 0.1) + 6))
+    floor = max(level.max() - 25, np.quantile(level, 0.1) + 6)
+    active = np.flatnonzero(level > floor)
     if len(active) == 0:
         return 0, len(waveform)
-    stretches = np.split(active, np.flatnonzero(np.diff(active) > 15) + 1)
-    best = max(stretches, key=lambda stretch: frames[stretch].sum())
+    stretches = np.split(active, np.flatnonzero(np.diff(active) > 20) + 1)
+    best = max(stretches, key=lambda stretch: (level[stretch] - floor).sum())
     return int(best[0]) * hop, min((int(best[-1]) + 1) * hop, len(waveform))
 
 
@@ -115,8 +117,7 @@ def make_scene(sounds: Sounds, config: SceneConfig, rng: np.random.Generator) ->
             keywords.append(((position + start) / SAMPLE_RATE, (position + end) / SAMPLE_RATE))
         elif end and position + end > 0 and position + start < samples:  # a keyword half heard is neither: take it out again
             speech[first:last] -= piece[first - position : last - position]
-        pause = rng.uniform(*config.pause) if rng.random() < config.pause_share else rng.uniform(0, 0.1)
-        position += len(piece) + int(pause * SAMPLE_RATE)
+        position += len(piece) + len(_pause(config, rng))
     waveform = torch.from_numpy(speech)
     spoken = waveform[waveform != 0].square().mean() if waveform.any() else torch.tensor(1e-3)
     if rng.random() < config.room_share:
@@ -133,8 +134,9 @@ def make_scene(sounds: Sounds, config: SceneConfig, rng: np.random.Generator) ->
 def long_stream(sounds: Sounds, snr_db: float, config: SceneConfig | None = None, seed: int = 0) -> Scene:
     """One long stream in which every keyword clip is said once, as it was recorded, among other words and talk, in noise.
 
-    Up to three other pieces come before each keyword, with pauses. The noise changes every 20 s and is ``snr_db`` dB below the
-    mean power of all speech. The same seed gives the same stream.
+    One to three other pieces come before each keyword, with pauses, and at least two seconds between keywords: a detector that holds off
+    after a detection could not hear the next one sooner. The noise changes every 20 s and is ``snr_db`` dB below the mean power of all
+    speech. The same seed gives the same stream.
     """
     rng = np.random.default_rng(seed)
     config = config or SceneConfig(speed=(1.0, 1.0), piece_gain_db=(-3.0, 3.0), part_share=0.0)
@@ -142,13 +144,15 @@ def long_stream(sounds: Sounds, snr_db: float, config: SceneConfig | None = None
     keywords: list[tuple[float, float]] = []
     length = SAMPLE_RATE
     for i in rng.permutation(len(sounds.keywords)):
-        said = [_piece(sounds, config, False, rng) for _ in range(rng.integers(4))]
-        for waveform, start, end in [*said, _keyword(sounds.keywords[i], config, rng)]:
-            if end:
-                keywords.append(((length + start) / SAMPLE_RATE, (length + end) / SAMPLE_RATE))
-            pause = rng.uniform(*config.pause) if rng.random() < config.pause_share else rng.uniform(0, 0.1)
-            pieces += [waveform, np.zeros(int(pause * SAMPLE_RATE), np.float32)]
+        for _ in range(rng.integers(1, 4)):
+            pieces += [_piece(sounds, config, False, rng)[0], _pause(config, rng)]
             length += len(pieces[-2]) + len(pieces[-1])
+        waveform, start, end = _keyword(sounds.keywords[i], config, rng)
+        since = length + start - keywords[-1][1] * SAMPLE_RATE if keywords else LEAST_BETWEEN
+        pieces += [np.zeros(max(0, int(LEAST_BETWEEN - since)), np.float32), waveform, _pause(config, rng)]
+        length += len(pieces[-3])
+        keywords.append(((length + start) / SAMPLE_RATE, (length + end) / SAMPLE_RATE))
+        length += len(waveform) + len(pieces[-1])
     speech = torch.from_numpy(np.concatenate([*pieces, np.zeros(2 * SAMPLE_RATE, np.float32)]))
     spoken = speech[speech != 0].square().mean()
     for start in range(0, len(speech), 20 * SAMPLE_RATE):
@@ -180,6 +184,11 @@ def cut_noise(noises: Sequence[Tensor], samples: int, rng: np.random.Generator) 
     noise = noise.repeat(-(-samples // len(noise)) + 1) if len(noise) <= samples else noise
     start = int(rng.integers(len(noise) - samples))
     return to_float(noise[start : start + samples])
+
+
+def _pause(config: SceneConfig, rng: np.random.Generator) -> np.ndarray:
+    seconds = rng.uniform(*config.pause) if rng.random() < config.pause_share else rng.uniform(0, 0.1)
+    return np.zeros(int(seconds * SAMPLE_RATE), np.float32)
 
 
 def _piece(
