@@ -122,7 +122,8 @@ class WorkingPoint:
 
     @property
     def miss_rate(self) -> float:
-        return self.misses / self.keywords
+        """NaN without keywords."""
+        return self.misses / self.keywords if self.keywords else float("nan")
 
     @property
     def false_alarms_per_hour(self) -> float:
@@ -193,6 +194,8 @@ def poisson_interval(count: int, level: float = 0.95) -> tuple[float, float]:
 def wilson_interval(count: int, trials: int, level: float = 0.95) -> tuple[float, float]:
     """Interval of a share after ``count`` of ``trials`` (Wilson 1927, JASA 22)."""
     z = float(torch.special.ndtri(torch.tensor(0.5 + level / 2, dtype=torch.float64)))
+    if trials == 0:
+        return 0.0, 1.0
     share, spread = count / trials, z * z / trials
     middle = (share + spread / 2) / (1 + spread)
     half = z / (1 + spread) * np.sqrt(share * (1 - share) / trials + spread / (4 * trials))

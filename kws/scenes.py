@@ -47,9 +47,11 @@ class SceneConfig:
     Attributes:
         seconds: of a scene.
         keyword_share: of the pieces, the rest being words and talk; one scene in ``no_keyword`` has none, one in ``no_speech`` only noise.
-        part_share: of the pieces that are not the keyword, a part of one (its first or last half at most): half a keyword is none.
-        talk_share: of the other pieces. splice_share: of the rest, the first part of a word with the last of another, of any speakers: words
-            that nobody said, in voices that are real. whole_share: of the words, with all of their second rather than cut to the word.
+        part_share: of the pieces that are not the keyword, a part of one, its first or last half at most: half a keyword is none.
+        joined_share: of the others, such a part joined with most of another word (with "happy", "up" and "off": "uppy", "haoff"): nearly the keyword, in voices that are real.
+        talk_share: of the others. splice_share: of the rest, parts of two to four words: words that nobody said.
+        crossed_share: of the keywords, the first part of one and the last of another, so that being joined does not tell them apart.
+        whole_share: of the words, with all of their second rather than cut to the word.
         pause: seconds between pieces, for the share ``pause_share``; the others follow at once (up to 0.1 s).
         noise_share: of the scenes, at ``snr_db`` over the power of the speech where there is speech.
     """
@@ -58,8 +60,10 @@ class SceneConfig:
     keyword_share: float = 0.3
     no_keyword: float = 0.25
     no_speech: float = 0.05
-    part_share: float = 0.1
-    talk_share: float = 0.3
+    part_share: float = 0.06
+    joined_share: float = 0.3
+    crossed_share: float = 0.2
+    talk_share: float = 0.5
     splice_share: float = 0.4
     whole_share: float = 0.3
     pause: tuple[float, float] = (0.1, 1.2)
@@ -70,7 +74,7 @@ class SceneConfig:
     rt60_seconds: tuple[float, float] = (0.08, 0.5)
     reverberant_level: tuple[float, float] = (0.2, 0.8)
     noise_share: float = 0.85
-    snr_db: tuple[float, float] = (-5.0, 30.0)
+    snr_db: tuple[float, float] = (2.0, 35.0)
     level_db: tuple[float, float] = (-40.0, -15.0)
 
 
@@ -139,7 +143,7 @@ def long_stream(sounds: Sounds, snr_db: float, config: SceneConfig | None = None
     speech. The same seed gives the same stream.
     """
     rng = np.random.default_rng(seed)
-    config = config or SceneConfig(speed=(1.0, 1.0), piece_gain_db=(-3.0, 3.0), part_share=0.0)
+    config = config or SceneConfig(speed=(1.0, 1.0), piece_gain_db=(-3.0, 3.0), part_share=0.0, joined_share=0.0, splice_share=0.0)
     pieces: list[np.ndarray] = [np.zeros(SAMPLE_RATE, np.float32)]
     keywords: list[tuple[float, float]] = []
     length = SAMPLE_RATE
@@ -196,37 +200,54 @@ def _piece(
 ) -> tuple[np.ndarray, int, int]:
     """One piece of speech, and where the keyword in it starts and ends (0, 0 if it holds none)."""
     if has_keyword and rng.random() < config.keyword_share:
-        return _keyword(sounds.keywords[rng.integers(len(sounds.keywords))], config, rng)
+        if rng.random() >= config.crossed_share:
+            return _keyword(_choose(sounds.keywords, rng), config, rng)
+        share = rng.uniform(0.3, 0.7)
+        crossed = _join([_part(_choose(sounds.keywords, rng), 0, share), _part(_choose(sounds.keywords, rng), share, 1)])
+        return _said(crossed, 0, len(crossed), config, rng)
     if rng.random() < config.part_share:
-        word = sounds.keywords[rng.integers(len(sounds.keywords))]
-        part = int(rng.uniform(0.25, 0.5) * (word.end - word.start))
-        first = word.start if rng.random() < 0.5 else word.end - part
-        piece = to_float(word.waveform[first : first + part]).numpy()
+        piece = _part(_choose(sounds.keywords, rng), *_half(rng))
+    elif rng.random() < config.joined_share:
+        first, last = _half(rng)
+        half, most = _part(_choose(sounds.keywords, rng), first, last), rng.uniform(0.6, 1.0)
+        other = _choose(sounds.words, rng)
+        piece = _join([half, _part(other, 1 - most, 1)] if first == 0 else [_part(other, 0, most), half])
     elif sounds.talk and rng.random() < config.talk_share:
-        piece = to_float(sounds.talk[rng.integers(len(sounds.talk))]).numpy()
+        piece = to_float(_choose(sounds.talk, rng)).numpy()
     elif rng.random() < config.splice_share:
-        piece = _splice(sounds, config, rng)
+        lengths = rng.uniform(0.25, 0.7, rng.integers(2, 5))
+        starts = rng.uniform(0, 1 - lengths)
+        parts = [_part(_choose(sounds.words, rng), start, start + length) for start, length in zip(starts, lengths, strict=True)]
+        piece = _join([part[::-1] if rng.random() < 0.15 else part for part in parts])
     else:
-        word = sounds.words[rng.integers(len(sounds.words))]
+        word = _choose(sounds.words, rng)
         whole = rng.random() < config.whole_share
         piece = to_float(word.waveform if whole else word.waveform[max(word.start - MARGIN, 0) : word.end + MARGIN]).numpy()
     return _said(piece, 0, 0, config, rng)
 
 
-def _splice(sounds: Sounds, config: SceneConfig, rng: np.random.Generator) -> np.ndarray:
-    """Two to four parts of words, one after another; at times one of the parts is of a keyword, or played backwards."""
-    joined = np.zeros(0, np.float32)
-    overlap = FADE // 2
+def _choose(sounds: Sequence, rng: np.random.Generator):
+    return sounds[rng.integers(len(sounds))]
+
+
+def _half(rng: np.random.Generator) -> tuple[float, float]:
+    """The bounds, as shares, of a first or last part of at most half."""
+    share = rng.uniform(0.15, 0.5)
+    return (0.0, share) if rng.random() < 0.5 else (1 - share, 1.0)
+
+
+def _part(word: Word, first: float, last: float) -> np.ndarray:
+    """A part of a word, given as shares of it, at a level of its own."""
+    length = word.end - word.start
+    part = to_float(word.waveform[word.start + int(first * length) : word.start + int(last * length)]).numpy()
+    return part * (0.1 / max(float(np.sqrt(np.square(part).mean())) if len(part) else 0.0, 1e-4))
+
+
+def _join(parts: Sequence[np.ndarray]) -> np.ndarray:
+    """One after another, each faded into the next."""
+    joined, overlap = parts[0], FADE // 2
     ramp = np.linspace(0, 1, overlap, dtype=np.float32)
-    for _ in range(rng.integers(2, 5)):
-        of_keyword = rng.random() < config.part_share
-        source = sounds.keywords if of_keyword else sounds.words
-        word = source[rng.integers(len(source))]
-        length = int(rng.uniform(0.25, 0.5 if of_keyword else 0.7) * (word.end - word.start))
-        first = word.start + int(rng.uniform(0, word.end - word.start - length))
-        part = to_float(word.waveform[first : first + length]).numpy()
-        part = part[::-1] if rng.random() < 0.15 else part
-        part = part * (0.1 / max(float(np.sqrt(np.square(part).mean())), 1e-4))
+    for part in parts[1:]:
         if min(len(joined), len(part)) > overlap:
             middle = joined[-overlap:] * (1 - ramp) + part[:overlap] * ramp
             joined = np.concatenate([joined[:-overlap], middle, part[overlap:]])

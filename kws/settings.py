@@ -20,6 +20,8 @@ class Settings:
         seeds: models trained of each kind, from seed 0.
         epochs: of each training. views: augmented views of each training clip.
         clips: size of the synthetic corpus.
+        scenes: of the streaming models' training. talk: folder of recorded talk without the keyword, on which false alarms are counted; "" is
+            synthetic talk by other voices.
         cache: folder for what can be made again: synthetic corpora, downloads, decoded clips, views, training runs.
     """
 
@@ -29,6 +31,8 @@ class Settings:
     epochs: int = 50
     views: int = 8
     clips: int = 3600
+    scenes: int = 16_000
+    talk: str = ""
     cache: str = ".cache"
 
     @classmethod
@@ -50,7 +54,7 @@ class Settings:
         settings = replace(
             settings, keyword=word_of(settings.keyword) if settings.corpus == "synthetic" else settings.keyword
         )
-        for name in ("seeds", "epochs", "views", "clips"):
+        for name in ("seeds", "epochs", "views", "clips", "scenes"):
             if getattr(settings, name) < 1:
                 raise ValueError(f"{name} must be at least 1, got {getattr(settings, name)}")
         return settings

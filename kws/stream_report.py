@@ -10,6 +10,7 @@ from tabulate import tabulate
 from torch import Tensor
 
 from kws.audio import SAMPLE_RATE, read_audio, to_float
+from kws.evaluate import keyword_probability
 from kws.detection import Heard, WorkingPoint, working_points
 from kws.model import CRNN
 from kws.scenes import Scene
@@ -66,9 +67,9 @@ def points_table(rows: dict[str, WorkingPoint]) -> str:
     """A line a working point: threshold, misses and false alarms per hour with 95 % intervals, and the median delay."""
     lines = []
     for name, p in rows.items():
-        missed = "{:.1%} [{:.1%}, {:.1%}]".format(p.miss_rate, *p.miss_interval)
+        missed = "{:.1%} [{:.1%}, {:.1%}]".format(p.miss_rate, *p.miss_interval) if p.keywords else ""
         alarms = "{:.2f} [{:.2f}, {:.2f}]".format(p.false_alarms_per_hour, *p.false_alarm_interval)
-        delay = f"{p.median_delay:.2f} s"
+        delay = f"{p.median_delay:.2f} s" if p.misses < p.keywords else ""
         lines.append([name, f"{p.threshold:.4f}", f"{p.misses} of {p.keywords}", missed, p.false_alarms, f"{p.hours:.2f}", alarms, delay])
     heads = ["", "threshold", "missed", "rate", "false alarms", "hours", "false alarms an hour", "median delay"]
     return tabulate(lines, heads, disable_numparse=True, colalign=["left"] + ["right"] * 7)
@@ -104,3 +105,14 @@ def largest_difference(model, waveform: Tensor, cuttings: int, seed: int = 0) ->
             position += size
         largest = max(largest, float((torch.cat(parts) - whole).abs().max()))
     return largest
+
+
+@torch.inference_mode()
+def first_second_difference(stream, model: CRNN, waveform: Tensor) -> float:
+    """The largest difference between a stream at the end of the first second after a reset and the offline model, over a waveform's seconds."""
+    seconds = waveform[: len(waveform) // SAMPLE_RATE * SAMPLE_RATE].reshape(-1, SAMPLE_RATE)
+    streamed = []
+    for second in seconds:
+        stream.reset()
+        streamed.append(stream(second)[-1])
+    return float((torch.stack(streamed) - keyword_probability(model, seconds)).abs().max())

@@ -1,7 +1,7 @@
 """Training for streams: scenes instead of clips, a label for every step, and a recurrent state that never starts again.
 
 A model trained on isolated clips has never had to forget: its state starts at zero with every word. Here it runs through scenes
-of several seconds, and each step has its own label: keyword from the word's end on for a moment, neither while the word is being said
+of several seconds, and each step has its own label: keyword for a moment after the word's end, neither while the word is being said
 and for a while after that, and nothing else otherwise.
 """
 
@@ -28,20 +28,23 @@ from kws.train import Run, TrainConfig, Trainer, TrainingError, drive
 VERSION = 1  # of scenes, labels and loss
 IGNORED = -100
 FRAMES_A_SECOND = SAMPLE_RATE // HOP
-KEYWORD_SECONDS = 0.4  # after a word's end in which a step is of the keyword
+KEYWORD_SECONDS = (0.1, 0.45)  # after a word's end, between which a step is of the keyword: its last sound is heard, and what follows
 SILENT_AFTER = 1.1  # seconds after a word's end from which on it must be over
 KEYWORD_WEIGHT = 2.0  # of such a step in the loss; there are some twenty others for each
 BATCH = 64
 
 
 def frame_labels(keywords: list[tuple[float, float]], frames: int) -> Tensor:
-    """(frames,) int64: 1 from a keyword's end for 0.4 s, ``IGNORED`` around that (from its start, and until 1.1 s after its end), else 0."""
+    """(frames,) int64: 1 from 0.1 s to 0.45 s after a keyword's end, ``IGNORED`` around that (from its start until 1.1 s after its end), else 0."""
     labels = torch.zeros(frames, dtype=torch.int64)
-    spans = [(start, end, end + KEYWORD_SECONDS, end + SILENT_AFTER) for start, end in keywords]
-    for start, _, _, over in spans:
-        labels[round(start * FRAMES_A_SECOND) : round(over * FRAMES_A_SECOND)] = IGNORED
-    for _, end, until, _ in spans:
-        labels[round(end * FRAMES_A_SECOND) : round(until * FRAMES_A_SECOND)] = 1
+
+    def mark(label: int, begin: float, until: float) -> None:
+        labels[round(begin * FRAMES_A_SECOND) : round(until * FRAMES_A_SECOND)] = label
+
+    for start, end in keywords:
+        mark(IGNORED, start, end + SILENT_AFTER)
+    for _, end in keywords:
+        mark(1, end + KEYWORD_SECONDS[0], end + KEYWORD_SECONDS[1])
     return labels
 
 

@@ -56,11 +56,16 @@ WORDS = (
     " view village visit voice wait walk wall want war warm was wash watch water wave way we wear weather week weight well went were west"
     " what wheel when where whether which while white who whole why wide wife wild will win wind window winter wish with within without"
     " woman wonder wood word work world worry would write wrong yard year yellow yes yesterday yet you young zero"
+    # Endings that many words share, for keywords that end so.
+    " army belly berry body busy candy carry cherry city cloudy coffee cookie copy county dirty dizzy dusty easy empty energy fancy ferry"
+    " foggy forty fuzzy glory guilty hairy hobby hockey honey hungry jelly juicy kitty lazy lobby lucky many messy mercy movie navy nasty"
+    " ninety pony pity puppy rainy rocky rugby rusty safety salty sixty snowy sorry spicy sticky taxi tasty thirsty thirty tidy treaty turkey"
+    " ugly windy"
 ).split()
 CONSONANTS = "p b t d k g f v s z S m n l r w j h tS dZ T".split()
 VOWELS = "i: I E a A: V 0 O: u: U eI aI oU 3: @ i".split()
 # fmt: on
-CONFUSABLE_SHARE, MADE_UP_SHARE = 0.25, 0.2  # of the phrases
+CONFUSABLE_SHARE, MADE_UP_SHARE = 0.2, 0.15  # of the words of a phrase
 
 
 @dataclass(frozen=True)
@@ -93,10 +98,7 @@ def synthetic_talk(
     phrases, left = [], int(minutes * 60 * SAMPLE_RATE)
     with tqdm(desc="speaking phrases", total=round(minutes * 60), unit="s", disable=not progress) as bar:
         while left > 0:
-            phrase = [_word(known, rng) for _ in range(rng.integers(1, 8))]
-            if rng.random() < CONFUSABLE_SHARE:
-                phrase[rng.integers(len(phrase))] = confusable[rng.integers(len(confusable))]
-            phonemes = [phoneme for word in phrase for phoneme in word]
+            phonemes = [p for _ in range(rng.integers(1, 8)) for p in _word(known, confusable, rng)]
             if not _holds(phonemes, sound):
                 phrases.append(say(phonemes))
                 left -= len(phrases[-1])
@@ -113,11 +115,12 @@ def _confusable(sound: list[str], rng: np.random.Generator) -> list[list[str]]:
     return like + near + [words[rng.integers(len(words))] for words in further]
 
 
-def _word(known: dict[str, list[str]], rng: np.random.Generator) -> list[str]:
-    if rng.random() < MADE_UP_SHARE:
-        return [
-            str(rng.choice(sounds)) for _ in range(rng.integers(1, 4)) for sounds in (CONSONANTS, VOWELS)
-        ]
+def _word(known: dict[str, list[str]], confusable: list[list[str]], rng: np.random.Generator) -> list[str]:
+    kind = rng.random()
+    if kind < CONFUSABLE_SHARE:
+        return confusable[rng.integers(len(confusable))]
+    if kind < CONFUSABLE_SHARE + MADE_UP_SHARE:
+        return [str(rng.choice(sounds)) for _ in range(rng.integers(1, 4)) for sounds in (CONSONANTS, VOWELS)]
     return known[WORDS[rng.integers(len(WORDS))]]
 
 

@@ -16,6 +16,7 @@ TINY = {
     "KWS_SEEDS": "1",
     "KWS_EPOCHS": "2",
     "KWS_VIEWS": "1",
+    "KWS_SCENES": "128",
 }
 
 

@@ -1,0 +1,87 @@
+"""The streaming models by name: what they are trained on, how, and where they go."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from kws.checkpoint import save_model
+from kws.compress import fold_batch_norm
+from kws.corpora import load_noises
+from kws.data import ClipData, TrainingData
+from kws.distill import DistillConfig
+from kws.evaluate import provenance
+from kws.ladder import BASE, BEYOND, TEACHER, seed_path
+from kws.model import CRNNConfig
+from kws.scenes import Sounds, halves, sounds_of
+from kws.settings import Settings
+from kws.split import Split
+from kws.stream_training import StreamLessons, stream_data, train_stream
+from kws.talk import synthetic_talk
+from kws.train import Run, TrainConfig
+
+
+@dataclass(frozen=True)
+class Rung:
+    """A network, what it learns from (labels alone, if nothing), and how many times ``Settings.epochs`` it trains."""
+
+    title: str
+    config: CRNNConfig
+    learns: DistillConfig | None = None
+    epochs: float = 0.5
+    learning_rate: float = 6e-3
+    weight_decay: float = 0.02
+
+
+FROM_TEACHER = DistillConfig(labels=0.3, logits=0.7, temperature=2.0)
+RUNGS = {
+    "streaming_teacher": Rung("teacher", TEACHER["teacher"].config, learning_rate=3e-3),
+    "streaming_base": Rung("base", BASE["base"].config, FROM_TEACHER),
+    "streaming_small": Rung("small", BEYOND, FROM_TEACHER, epochs=1.0, learning_rate=1e-2),
+}
+
+
+def gather(clips: ClipData, keyword: str, split: Split, settings: Settings) -> dict[str, Sounds]:
+    """The sounds of each subset, by speakers, and of talk by different voices; the second half of each noise is for test only."""
+    heard, unheard = halves(load_noises(clips.corpus))
+    minutes = settings.scenes / 100
+    talk = {
+        "train": synthetic_talk(keyword, minutes, round(6 * minutes), seed=0, speakers=400),
+        "validation": synthetic_talk(keyword, minutes / 6, 0, seed=1),
+        "test": synthetic_talk(keyword, minutes / 6, 0, seed=2),
+    }
+    return {
+        subset: sounds_of(clips, keyword, split[subset], unheard if subset == "test" else heard, talk[subset])
+        for subset in ("train", "validation", "test")
+    }
+
+
+def scenes(clips: ClipData, keyword: str, split: Split, sounds: dict[str, Sounds], settings: Settings) -> TrainingData:
+    """The scenes to train on."""
+    return stream_data(clips, keyword, split, sounds, settings.scenes, max(64, settings.scenes // 20), cache=settings.cache)
+
+
+def fit(
+    name: str,
+    data: TrainingData,
+    split: Split,
+    settings: Settings,
+    results: str,
+    lessons: StreamLessons | None = None,
+    seeds: int | None = None,
+) -> list[Run]:
+    """Train the seeds of a network and save each, batch norm folded in; finished runs are taken from the cache."""
+    rung, runs = RUNGS[name], []
+    for seed in range(settings.seeds if seeds is None else seeds):
+        config = TrainConfig(
+            epochs=max(1, round(settings.epochs * rung.epochs)),
+            learning_rate=rung.learning_rate,
+            weight_decay=rung.weight_decay,
+            keep="last",
+            clean_share=0.0,
+            label_smoothing=0.0,
+        )
+        taught = (lessons, rung.learns) if lessons else ()
+        run = train_stream(data, rung.config, config, seed, *taught, runs=Path(settings.cache) / "runs", name=name)
+        runs.append(run)
+        about = provenance(data, seed, {"validation loss": run.validation_loss})
+        save_model(seed_path(results, name, split.kind, seed), fold_batch_norm(run.model), about)
+    return runs
