@@ -5,7 +5,7 @@
 
 PYTHON ?= python3
 BIN := .venv/bin
-NOTEBOOKS := $(wildcard *.ipynb)
+NOTEBOOKS := train_base_model.ipynb experiments.ipynb streaming.ipynb
 CONVERT = $(BIN)/jupyter nbconvert --to notebook
 EXECUTE = $(CONVERT) --execute --ExecutePreprocessor.timeout=-1
 # A second pass joins the pieces of each progress bar.

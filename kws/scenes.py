@@ -47,8 +47,8 @@ class SceneConfig:
     Attributes:
         seconds: of a scene.
         keyword_share: of the pieces, the rest being words and talk; one scene in ``no_keyword`` has none, one in ``no_speech`` only noise.
-        part_share: of the pieces that are not the keyword, a part of one, its first or last half at most: half a keyword is none.
-        joined_share: of the others, such a part joined with most of another word (with "happy", "up" and "off": "uppy", "haoff"): nearly the keyword, in voices that are real.
+        altered_share: of the pieces that are not the keyword, one of which a third or more is replaced by part of another word, at its
+            beginning, in its middle or at its end: nearly the keyword, in voices that are real. part_share: of the others, at most half of one.
         talk_share: of the others. splice_share: of the rest, parts of two to four words: words that nobody said.
         crossed_share: of the keywords, the first part of one and the last of another, so that being joined does not tell them apart.
         whole_share: of the words, with all of their second rather than cut to the word.
@@ -60,8 +60,8 @@ class SceneConfig:
     keyword_share: float = 0.3
     no_keyword: float = 0.25
     no_speech: float = 0.05
-    part_share: float = 0.06
-    joined_share: float = 0.3
+    altered_share: float = 0.35
+    part_share: float = 0.08
     crossed_share: float = 0.2
     talk_share: float = 0.5
     splice_share: float = 0.4
@@ -143,7 +143,7 @@ def long_stream(sounds: Sounds, snr_db: float, config: SceneConfig | None = None
     speech. The same seed gives the same stream.
     """
     rng = np.random.default_rng(seed)
-    config = config or SceneConfig(speed=(1.0, 1.0), piece_gain_db=(-3.0, 3.0), part_share=0.0, joined_share=0.0, splice_share=0.0)
+    config = config or SceneConfig(speed=(1.0, 1.0), piece_gain_db=(-3.0, 3.0), altered_share=0.0, part_share=0.0, splice_share=0.0)
     pieces: list[np.ndarray] = [np.zeros(SAMPLE_RATE, np.float32)]
     keywords: list[tuple[float, float]] = []
     length = SAMPLE_RATE
@@ -205,13 +205,12 @@ def _piece(
         share = rng.uniform(0.3, 0.7)
         crossed = _join([_part(_choose(sounds.keywords, rng), 0, share), _part(_choose(sounds.keywords, rng), share, 1)])
         return _said(crossed, 0, len(crossed), config, rng)
-    if rng.random() < config.part_share:
-        piece = _part(_choose(sounds.keywords, rng), *_half(rng))
-    elif rng.random() < config.joined_share:
-        first, last = _half(rng)
-        half, most = _part(_choose(sounds.keywords, rng), first, last), rng.uniform(0.6, 1.0)
-        other = _choose(sounds.words, rng)
-        piece = _join([half, _part(other, 1 - most, 1)] if first == 0 else [_part(other, 0, most), half])
+    if rng.random() < config.altered_share:
+        piece = _altered(_choose(sounds.keywords, rng), _choose(sounds.words, rng), rng)
+    elif rng.random() < config.part_share:
+        share = rng.uniform(0.2, 0.5)
+        first = 0.0 if rng.random() < 0.5 else 1 - share
+        piece = _part(_choose(sounds.keywords, rng), first, first + share)
     elif sounds.talk and rng.random() < config.talk_share:
         piece = to_float(_choose(sounds.talk, rng)).numpy()
     elif rng.random() < config.splice_share:
@@ -230,10 +229,14 @@ def _choose(sounds: Sequence, rng: np.random.Generator):
     return sounds[rng.integers(len(sounds))]
 
 
-def _half(rng: np.random.Generator) -> tuple[float, float]:
-    """The bounds, as shares, of a first or last part of at most half."""
-    share = rng.uniform(0.15, 0.5)
-    return (0.0, share) if rng.random() < 0.5 else (1 - share, 1.0)
+def _altered(keyword: Word, other: Word, rng: np.random.Generator) -> np.ndarray:
+    """A keyword of which a third to three quarters is replaced by as long a part of another word, more or less."""
+    share = rng.uniform(0.35, 0.75)
+    first = rng.choice([0.0, rng.uniform(0, 1 - share), 1 - share], p=[0.45, 0.2, 0.35])
+    length = share * (keyword.end - keyword.start) * rng.uniform(0.7, 1.4) / (other.end - other.start)
+    start = rng.uniform(0, max(1 - length, 0))
+    kept = [_part(keyword, 0, first), _part(other, start, min(start + length, 1)), _part(keyword, first + share, 1)]
+    return _join([part for part in kept if len(part)])
 
 
 def _part(word: Word, first: float, last: float) -> np.ndarray:

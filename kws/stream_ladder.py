@@ -1,6 +1,6 @@
 """The streaming models by name: what they are trained on, how, and where they go."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from kws.checkpoint import save_model
@@ -26,16 +26,16 @@ class Rung:
     title: str
     config: CRNNConfig
     learns: DistillConfig | None = None
-    epochs: float = 0.5
+    epochs: float = 0.28
     learning_rate: float = 6e-3
     weight_decay: float = 0.02
 
 
 FROM_TEACHER = DistillConfig(labels=0.3, logits=0.7, temperature=2.0)
 RUNGS = {
-    "streaming_teacher": Rung("teacher", TEACHER["teacher"].config, learning_rate=3e-3),
-    "streaming_base": Rung("base", BASE["base"].config, FROM_TEACHER),
-    "streaming_small": Rung("small", BEYOND, FROM_TEACHER, epochs=1.0, learning_rate=1e-2),
+    "streaming_teacher": Rung("teacher", replace(TEACHER["teacher"].config, hidden=64), learning_rate=5e-3),
+    "streaming_base": Rung("base", BASE["base"].config, FROM_TEACHER, learning_rate=8e-3),
+    "streaming_small": Rung("small", BEYOND, FROM_TEACHER, epochs=0.5, learning_rate=1.5e-2),
 }
 
 

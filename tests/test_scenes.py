@@ -54,7 +54,7 @@ def test_keywords_are_where_the_scene_says():
     rng = np.random.default_rng(0)
     found = 0
     for _ in range(40):
-        scene = make_scene(tones(), replace(QUIET, part_share=0.0, joined_share=0.0, splice_share=0.0), rng)
+        scene = make_scene(tones(), replace(QUIET, altered_share=0.0, part_share=0.0, splice_share=0.0), rng)
         spectrum = torch.stft(scene.waveform, 320, 160, window=torch.hann_window(320), return_complex=True).abs()
         high = spectrum[60] > 0.3 * spectrum.max()  # bin 60 is 3 kHz
         said, near = torch.zeros(2, len(high), dtype=torch.bool)
@@ -134,7 +134,7 @@ def test_a_stream_is_learnt_and_a_killed_run_goes_on(tone_corpus, tmp_path):
     split = speaker_split(clips.corpus, "high")
     noises = [torch.zeros(48_000, dtype=torch.int16)]
     sounds = {subset: sounds_of(clips, "high", split[subset], noises) for subset in ("train", "validation")}
-    config = SceneConfig(seconds=2.0, noise_share=0.0, part_share=0.0, joined_share=0.0, splice_share=0.0)
+    config = SceneConfig(seconds=2.0, noise_share=0.0, altered_share=0.0, part_share=0.0, splice_share=0.0)
     data = stream_data(clips, "high", split, sounds, 256, 64, config, cache=tmp_path)
     assert data.labels.shape == (320, 201)
     assert data.split.fingerprint == split.fingerprint
