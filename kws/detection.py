@@ -93,7 +93,9 @@ class Score:
         return self.misses / self.keywords if self.keywords else float("nan")
 
 
-def match(detections: Sequence[Detection], keywords: Sequence[tuple[float, float]], tolerance: float = TOLERANCE) -> Score:
+def match(
+    detections: Sequence[Detection], keywords: Sequence[tuple[float, float]], tolerance: float = TOLERANCE
+) -> Score:
     """Which keywords (start, end), in seconds, were detected between their start and ``tolerance`` after their end.
 
     A keyword takes one detection, the first; further ones in its time are false alarms (the hold-off prevents them).
@@ -204,7 +206,11 @@ def wilson_interval(count: int, trials: int, level: float = 0.95) -> tuple[float
 
 def _poisson_below(count: int, mean: float) -> float:
     """The probability of fewer than ``count`` events."""
-    return float(torch.special.gammaincc(torch.tensor(float(count), dtype=torch.float64), torch.tensor(mean, dtype=torch.float64)))
+    return float(
+        torch.special.gammaincc(
+            torch.tensor(float(count), dtype=torch.float64), torch.tensor(mean, dtype=torch.float64)
+        )
+    )
 
 
 def _solve(falling, high: float) -> float:

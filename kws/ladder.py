@@ -23,7 +23,9 @@ FROM_LOGITS = DistillConfig(labels=0.1, logits=0.9, temperature=2.0)  # the ladd
 FROM_LAYERS = DistillConfig(labels=1.0, logits=0.0, layers=0.1)
 FROM_BOTH = replace(FROM_LOGITS, layers=0.1)
 FROM_RANKING = replace(FROM_LOGITS, ranking=1.0)
-BEYOND_BOTH = replace(FROM_BOTH, pairs=(("convolution", "convolution"), ("recurrent.0", "recurrent.1"), ("attention", "attention")))
+BEYOND_BOTH = replace(
+    FROM_BOTH, pairs=(("convolution", "convolution"), ("recurrent.0", "recurrent.1"), ("attention", "attention"))
+)
 REVERSED = replace(
     FROM_BOTH,
     pairs=(("convolution", "recurrent.1"), ("recurrent.0", "recurrent.0"), ("recurrent.1", "convolution")),

@@ -34,7 +34,9 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--rate", type=int, default=SAMPLE_RATE, help="samples a second of raw PCM (default: 16000)")
     parser.add_argument("--threshold", type=float, help="probability to report from (default: the model's own)")
     parser.add_argument("--smoothing", type=int, help="steps whose mean probability counts (default: the model's own)")
-    parser.add_argument("--hold-off", type=float, default=HOLD_OFF, help="seconds without another detection (default: 1)")
+    parser.add_argument(
+        "--hold-off", type=float, default=HOLD_OFF, help="seconds without another detection (default: 1)"
+    )
     options = parser.parse_args(arguments)
     torch.set_num_threads(1)
     try:

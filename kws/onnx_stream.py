@@ -15,7 +15,6 @@ import onnxruntime
 import torch
 from torch import Tensor, nn
 
-from kws.audio import SAMPLE_RATE
 from kws.export import OPSET
 from kws.features import HOP, WINDOW
 from kws.files import replacing
@@ -107,7 +106,9 @@ def save_onnx_stream(model: StreamingModel, path: str | Path) -> None:
             dynamo=False,
         )
     graph = onnx.load_from_string(buffer.getvalue())
-    about = {name: getattr(model, name) for name in ("keyword", "threshold", "smoothing", "step_samples", "first_sample")}
+    about = {
+        name: getattr(model, name) for name in ("keyword", "threshold", "smoothing", "step_samples", "first_sample")
+    }
     about["start"] = {name: tensor.flatten().tolist() for name, tensor in state.items() if name != "frames"}
     about["silence"] = float(model.network.silence[0, 0, 0])
     onnx.helper.set_model_props(graph, {"kws": json.dumps(about)})
@@ -130,7 +131,9 @@ class OnnxStream:
         self.step_samples, self.first_sample = about["step_samples"], about["first_sample"]
         shapes = {i.name: (i.shape, np.int64 if "int64" in i.type else np.float32) for i in self.session.get_inputs()}
         about["start"]["frames"] = np.full(shapes["frames"][0], about["silence"])
-        self._start = {n: np.array(about["start"][n], shapes[n][1]).reshape(shapes[n][0]) for n in STATES if n in shapes}
+        self._start = {
+            n: np.array(about["start"][n], shapes[n][1]).reshape(shapes[n][0]) for n in STATES if n in shapes
+        }
         self.outputs = ["probability", *(f"next_{name}" for name in self._start)]
         self.reset()
 
@@ -145,7 +148,9 @@ class OnnxStream:
         """Keyword probabilities (steps,) float32. Refuses NaN and other shapes, the stream going on as if they had not been there."""
         chunk = np.asarray(chunk)
         if chunk.ndim != 1 or chunk.dtype not in (np.int16, np.float32, np.float64):
-            raise ValueError(f"a chunk has shape (samples,) and holds int16 or float samples; got {chunk.dtype}, shape {chunk.shape}")
+            raise ValueError(
+                f"a chunk has shape (samples,) and holds int16 or float samples; got {chunk.dtype}, shape {chunk.shape}"
+            )
         chunk = chunk.astype(np.float32) / (32768 if chunk.dtype == np.int16 else 1)
         if not np.isfinite(chunk).all():
             raise ValueError("the chunk holds NaN or infinite samples; the stream goes on without it")

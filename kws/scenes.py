@@ -119,7 +119,9 @@ def make_scene(sounds: Sounds, config: SceneConfig, rng: np.random.Generator) ->
         speech[first:last] += piece[first - position : last - position]
         if end and position + start >= 0 and position + end <= samples:
             keywords.append(((position + start) / SAMPLE_RATE, (position + end) / SAMPLE_RATE))
-        elif end and position + end > 0 and position + start < samples:  # a keyword half heard is neither: take it out again
+        elif (
+            end and position + end > 0 and position + start < samples
+        ):  # a keyword half heard is neither: take it out again
             speech[first:last] -= piece[first - position : last - position]
         position += len(piece) + len(_pause(config, rng))
     waveform = torch.from_numpy(speech)
@@ -143,7 +145,9 @@ def long_stream(sounds: Sounds, snr_db: float, config: SceneConfig | None = None
     speech. The same seed gives the same stream.
     """
     rng = np.random.default_rng(seed)
-    config = config or SceneConfig(speed=(1.0, 1.0), piece_gain_db=(-3.0, 3.0), altered_share=0.0, part_share=0.0, splice_share=0.0)
+    config = config or SceneConfig(
+        speed=(1.0, 1.0), piece_gain_db=(-3.0, 3.0), altered_share=0.0, part_share=0.0, splice_share=0.0
+    )
     pieces: list[np.ndarray] = [np.zeros(SAMPLE_RATE, np.float32)]
     keywords: list[tuple[float, float]] = []
     length = SAMPLE_RATE
@@ -203,7 +207,9 @@ def _piece(
         if rng.random() >= config.crossed_share:
             return _keyword(_choose(sounds.keywords, rng), config, rng)
         share = rng.uniform(0.3, 0.7)
-        crossed = _join([_part(_choose(sounds.keywords, rng), 0, share), _part(_choose(sounds.keywords, rng), share, 1)])
+        crossed = _join(
+            [_part(_choose(sounds.keywords, rng), 0, share), _part(_choose(sounds.keywords, rng), share, 1)]
+        )
         return _said(crossed, 0, len(crossed), config, rng)
     if rng.random() < config.altered_share:
         piece = _altered(_choose(sounds.keywords, rng), _choose(sounds.words, rng), rng)
@@ -216,12 +222,17 @@ def _piece(
     elif rng.random() < config.splice_share:
         lengths = rng.uniform(0.25, 0.7, rng.integers(2, 5))
         starts = rng.uniform(0, 1 - lengths)
-        parts = [_part(_choose(sounds.words, rng), start, start + length) for start, length in zip(starts, lengths, strict=True)]
+        parts = [
+            _part(_choose(sounds.words, rng), start, start + length)
+            for start, length in zip(starts, lengths, strict=True)
+        ]
         piece = _join([part[::-1] if rng.random() < 0.15 else part for part in parts])
     else:
         word = _choose(sounds.words, rng)
         whole = rng.random() < config.whole_share
-        piece = to_float(word.waveform if whole else word.waveform[max(word.start - MARGIN, 0) : word.end + MARGIN]).numpy()
+        piece = to_float(
+            word.waveform if whole else word.waveform[max(word.start - MARGIN, 0) : word.end + MARGIN]
+        ).numpy()
     return _said(piece, 0, 0, config, rng)
 
 

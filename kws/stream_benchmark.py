@@ -56,7 +56,11 @@ def table(costs: dict[tuple[str, float], float]) -> str:
     """Milliseconds for a second of sound, a line a stream."""
     names = dict.fromkeys(name for name, _ in costs)
     rows = [[name, *(f"{costs[name, chunk]:.2f}" for chunk in CHUNKS)] for name in names]
-    return tabulate(rows, ["ms for 1 s of sound, 1 thread", *(f"chunks of {chunk * 1e3:.0f} ms" for chunk in CHUNKS)], disable_numparse=True)
+    return tabulate(
+        rows,
+        ["ms for 1 s of sound, 1 thread", *(f"chunks of {chunk * 1e3:.0f} ms" for chunk in CHUNKS)],
+        disable_numparse=True,
+    )
 
 
 def main() -> None:
@@ -71,7 +75,9 @@ def main() -> None:
             if arguments.cuttings and Path(path).suffix != ".onnx":
                 noise = 0.1 * torch.randn(5 * SAMPLE_RATE, generator=torch.Generator().manual_seed(0))
                 largest = largest_difference(load_stream(path), noise, arguments.cuttings)
-                print(f"{path}: {arguments.cuttings:,} cuttings of 5 s, largest difference in probability {largest:.1e}")
+                print(
+                    f"{path}: {arguments.cuttings:,} cuttings of 5 s, largest difference in probability {largest:.1e}"
+                )
     except (CheckpointError, FileNotFoundError) as error:
         raise SystemExit(f"error: {error}") from None
 

@@ -56,7 +56,9 @@ def gather(clips: ClipData, keyword: str, split: Split, settings: Settings) -> d
 
 def scenes(clips: ClipData, keyword: str, split: Split, sounds: dict[str, Sounds], settings: Settings) -> TrainingData:
     """The scenes to train on."""
-    return stream_data(clips, keyword, split, sounds, settings.scenes, max(64, settings.scenes // 20), cache=settings.cache)
+    return stream_data(
+        clips, keyword, split, sounds, settings.scenes, max(64, settings.scenes // 20), cache=settings.cache
+    )
 
 
 def fit(

@@ -44,7 +44,9 @@ def plot_stream(
 
     ``streams`` maps names to (probabilities, step_samples, first_sample, detections, threshold).
     """
-    figure, axes = plt.subplots(1 + len(streams), 1, figsize=(13, 2 + 1.7 * len(streams)), sharex=True, layout="constrained")
+    figure, axes = plt.subplots(
+        1 + len(streams), 1, figsize=(13, 2 + 1.7 * len(streams)), sharex=True, layout="constrained"
+    )
     begin, end = (min(int(t * SAMPLE_RATE), len(scene.waveform)) for t in span)
     axes[0].plot(np.arange(begin, end) / SAMPLE_RATE, scene.waveform[begin:end], linewidth=0.3)
     axes[0].set(ylabel="amplitude", title=heading, xlim=span)
@@ -62,16 +64,20 @@ def plot_stream(
                 shaded.axvspan(stop, stop + TOLERANCE, color=KEYWORD_COLOUR, alpha=0.1)
     axes[1].plot([], [], "v", color="black", label="detection")
     axes[1].plot([], [], "--", color="grey", linewidth=0.7, label="threshold")
-    axes[1].fill_between([], [], color=KEYWORD_COLOUR, alpha=0.3, label="keyword, and the half second in which a detection counts")
+    axes[1].fill_between(
+        [], [], color=KEYWORD_COLOUR, alpha=0.3, label="keyword, and the half second in which a detection counts"
+    )
     axes[1].legend(fontsize=8, loc="upper right")
     axes[-1].set_xlabel("time (s)")
     return figure
 
 
-def plot_detection(curves: dict[str, Sequence[WorkingPoint]], bars: dict[str, tuple[float, float]], heading: str) -> Figure:
+def plot_detection(
+    curves: dict[str, Sequence[WorkingPoint]], bars: dict[str, tuple[float, float]], heading: str
+) -> Figure:
     """Miss rate against false alarms per hour, a line a model, both with 95 % intervals; ``bars`` are aims (false alarms per hour, miss rate)."""
     figure, axes = plt.subplots(figsize=(8.5, 5.2), layout="constrained")
-    for i, (name, points) in enumerate(curves.items()):
+    for name, points in curves.items():
         best: dict[int, WorkingPoint] = {}
         for p in points:
             if p.false_alarms not in best or p.misses < best[p.false_alarms].misses:
@@ -83,7 +89,9 @@ def plot_detection(curves: dict[str, Sequence[WorkingPoint]], bars: dict[str, tu
         low, high = np.array([p.miss_interval for p in chosen]).T
         axes.fill_between(x, low, high, color=line.get_color(), alpha=0.15)
         first = chosen[0]
-        axes.plot(first.false_alarm_interval, [first.miss_rate] * 2, "|-", color=line.get_color(), linewidth=0.8, alpha=0.7)
+        axes.plot(
+            first.false_alarm_interval, [first.miss_rate] * 2, "|-", color=line.get_color(), linewidth=0.8, alpha=0.7
+        )
     for name, (alarms, misses) in bars.items():
         axes.plot(alarms, misses, "*", markersize=14, color="black")
         axes.annotate(name, (alarms, misses), xytext=(8, 4), textcoords="offset points", fontsize=8)

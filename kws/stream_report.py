@@ -10,8 +10,8 @@ from tabulate import tabulate
 from torch import Tensor
 
 from kws.audio import SAMPLE_RATE, read_audio, to_float
-from kws.evaluate import keyword_probability
 from kws.detection import Heard, WorkingPoint, working_points
+from kws.evaluate import keyword_probability
 from kws.model import CRNN
 from kws.scenes import Scene
 from kws.streaming import StreamingCRNN, StreamingModel
@@ -57,7 +57,9 @@ class Listener:
         return torch.cat(parts).numpy()
 
 
-def points(listener: Listener, scenes: Sequence[Scene], smoothing: int = 1, thresholds: Sequence[float] = ()) -> list[WorkingPoint]:
+def points(
+    listener: Listener, scenes: Sequence[Scene], smoothing: int = 1, thresholds: Sequence[float] = ()
+) -> list[WorkingPoint]:
     """Miss rate and false alarms of all scenes together at many thresholds."""
     heard = [Heard(listener(s.waveform), s.keywords, len(s.waveform) / SAMPLE_RATE) for s in scenes]
     return working_points(heard, listener.step_samples, listener.first_sample, smoothing, thresholds)
@@ -70,7 +72,18 @@ def points_table(rows: dict[str, WorkingPoint]) -> str:
         missed = "{:.1%} [{:.1%}, {:.1%}]".format(p.miss_rate, *p.miss_interval) if p.keywords else ""
         alarms = "{:.2f} [{:.2f}, {:.2f}]".format(p.false_alarms_per_hour, *p.false_alarm_interval)
         delay = f"{p.median_delay:.2f} s" if p.misses < p.keywords else ""
-        lines.append([name, f"{p.threshold:.4f}", f"{p.misses} of {p.keywords}", missed, p.false_alarms, f"{p.hours:.2f}", alarms, delay])
+        lines.append(
+            [
+                name,
+                f"{p.threshold:.4f}",
+                f"{p.misses} of {p.keywords}",
+                missed,
+                p.false_alarms,
+                f"{p.hours:.2f}",
+                alarms,
+                delay,
+            ]
+        )
     heads = ["", "threshold", "missed", "rate", "false alarms", "hours", "false alarms an hour", "median delay"]
     return tabulate(lines, heads, disable_numparse=True, colalign=["left"] + ["right"] * 7)
 

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 from tqdm import tqdm
 
+from kws.audio import SAMPLE_RATE
 from kws.cache import cached, fingerprint
 from kws.data import ClipData, TrainingData
 from kws.distill import DistillConfig, alignment
@@ -20,7 +21,6 @@ from kws.features import HOP, LogMel, frames_in
 from kws.metrics import au_fa_fr
 from kws.model import CRNN, CRNNConfig
 from kws.scenes import SceneConfig, Sounds, make_scene
-from kws.audio import SAMPLE_RATE
 from kws.split import Split
 from kws.streaming import StreamingCRNN
 from kws.train import Run, TrainConfig, Trainer, TrainingError, drive
@@ -28,7 +28,10 @@ from kws.train import Run, TrainConfig, Trainer, TrainingError, drive
 VERSION = 1  # of scenes, labels and loss
 IGNORED = -100
 FRAMES_A_SECOND = SAMPLE_RATE // HOP
-KEYWORD_SECONDS = (0.1, 0.45)  # after a word's end, between which a step is of the keyword: its last sound is heard, and what follows
+KEYWORD_SECONDS = (
+    0.1,
+    0.45,
+)  # after a word's end, between which a step is of the keyword: its last sound is heard, and what follows
 SILENT_AFTER = 1.1  # seconds after a word's end from which on it must be over
 KEYWORD_WEIGHT = 2.0  # of such a step in the loss; there are some twenty others for each
 BATCH = 64
@@ -77,12 +80,21 @@ def stream_data(
         }
 
     key = fingerprint(
-        VERSION, split.fingerprint, scenes, validation_scenes, config, seed, len(sounds["train"].talk), clips.corpus.name
+        VERSION,
+        split.fingerprint,
+        scenes,
+        validation_scenes,
+        config,
+        seed,
+        len(sounds["train"].talk),
+        clips.corpus.name,
     )
     file = None if cache is None else Path(cache) / f"{clips.corpus.name}-scenes-{keyword}-{seed}.pt"
     value = cached(file, key, make)
     numbers = np.arange(validation_scenes + scenes)
-    of_scenes = replace(split, train=numbers[validation_scenes:], validation=numbers[:validation_scenes], test=numbers[:0])
+    of_scenes = replace(
+        split, train=numbers[validation_scenes:], validation=numbers[:validation_scenes], test=numbers[:0]
+    )
     return TrainingData(
         clips.corpus, keyword, of_scenes, value["labels"], value["validation"].float(), value["train"][None], key
     )
@@ -118,7 +130,9 @@ def teach_stream(teacher: CRNN, data: TrainingData) -> StreamLessons:
     """The lessons of a teacher that streams, for all training scenes."""
     network = StreamingCRNN(teacher)
     scenes = data.views[0].split(BATCH)
-    logits = torch.cat([network.whole(batch.float()).half() for batch in tqdm(scenes, "the teacher speaks", unit="batch")])
+    logits = torch.cat(
+        [network.whole(batch.float()).half() for batch in tqdm(scenes, "the teacher speaks", unit="batch")]
+    )
     weights = [tensor.numpy().tobytes() for tensor in teacher.state_dict().values()]
     return StreamLessons(logits, step_frames(network, data.labels.shape[1]), fingerprint(VERSION, data.key, *weights))
 

@@ -80,9 +80,16 @@ class StreamingCRNN(nn.Module):
         config = model.config
         (self.pool_bands, self.pool_frames), (_, stride), (_, kernel) = config.pool, config.stride, config.kernel
         if kernel < stride:
-            raise ValueError(f"a kernel of {kernel} frames skips some at a stride of {stride}: this model cannot stream")
+            raise ValueError(
+                f"a kernel of {kernel} frames skips some at a stride of {stride}: this model cannot stream"
+            )
         self.carried, self.n_mels = carried, config.n_mels
-        self.frame_samples, self.hop, self.lowest, self.highest = WINDOW, HOP, LOWEST_POWER, HIGHEST_POWER  # TorchScript sees no globals
+        self.frame_samples, self.hop, self.lowest, self.highest = (
+            WINDOW,
+            HOP,
+            LOWEST_POWER,
+            HIGHEST_POWER,
+        )  # TorchScript sees no globals
         self.step_frames, self.kernel_frames = stride * self.pool_frames, kernel * self.pool_frames
         self.window = (frames_in(SAMPLE_RATE) - self.kernel_frames) // self.step_frames + 1
         self.step_samples = self.step_frames * HOP
@@ -312,6 +319,8 @@ def load_stream(path: str | Path) -> StreamingModel | torch.jit.ScriptModule:
             model = torch.jit.load(str(path), map_location="cpu")
         except RuntimeError as error:
             raise CheckpointError(f"{path}: damaged, get or write it again ({str(error).splitlines()[0]})") from error
-    if not all(hasattr(model, name) for name in ("reset", "threshold", "smoothing", "step_samples", "first_sample", "keyword")):
+    if not all(
+        hasattr(model, name) for name in ("reset", "threshold", "smoothing", "step_samples", "first_sample", "keyword")
+    ):
         raise CheckpointError(f"{path}: a TorchScript model, but not a streaming one of this package")
     return model

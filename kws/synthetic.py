@@ -146,7 +146,9 @@ def _clips(keyword: str, config: SyntheticConfig) -> Iterator[tuple[str, Tensor]
     if seconds > LONGEST_KEYWORD:
         raise CorpusError(f"the keyword {keyword!r} takes {seconds:.1f} s to say; a clip is 1 s: take a shorter one")
     sound = plain_phonemes(pronunciation)
-    common = {word: phonemes for word in COMMON_WORDS if plain_phonemes(phonemes := mouth.espeak.phonemes(word)) != sound}
+    common = {
+        word: phonemes for word in COMMON_WORDS if plain_phonemes(phonemes := mouth.espeak.phonemes(word)) != sound
+    }
     similar = {
         f"like_{keyword}_{i}": p
         for i, p in enumerate(

@@ -37,7 +37,9 @@ def test_a_file_of_any_rate(model, tmp_path, capsys, rate, channels):
     times = [float(line.split()[0]) for line in lines]
     np.testing.assert_allclose(np.diff(times), 1.0, atol=0.06)
     assert len(lines) == 5
-    assert all(line.split()[1] == "s" and 0 <= float(line.split()[2]) <= 1 and line.split()[3] == "happy" for line in lines)
+    assert all(
+        line.split()[1] == "s" and 0 <= float(line.split()[2]) <= 1 and line.split()[3] == "happy" for line in lines
+    )
 
 
 def test_raw_samples_from_standard_input(model):

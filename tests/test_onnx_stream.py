@@ -5,7 +5,7 @@ import pytest
 import torch
 from test_streaming import SHAPES, WEIGHTS, cutting, network, sound
 
-from kws.onnx_stream import OnnxStream, OneStep, save_onnx_stream
+from kws.onnx_stream import OneStep, OnnxStream, save_onnx_stream
 from kws.stream_benchmark import CHUNKS, measure, open_stream, table
 from kws.stream_report import largest_difference
 from kws.streaming import StreamingModel, save_stream, streaming_model

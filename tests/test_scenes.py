@@ -14,7 +14,7 @@ from kws.split import speaker_split
 from kws.stream_training import IGNORED, frame_labels, step_frames, stream_data, teach_stream, train_stream
 from kws.streaming import StreamingCRNN
 from kws.talk import Talk, _holds, synthetic_talk
-from kws.train import TrainConfig
+from kws.train import TrainConfig, Trainer
 
 QUIET = SceneConfig(noise_share=0.0, room_share=0.0, speed=(1.0, 1.0), piece_gain_db=(0.0, 0.0), no_speech=0.0)
 
@@ -128,8 +128,8 @@ def test_talk_never_says_the_keyword_and_its_keywords_do(keyword):
     assert not _holds(["h", "a", "p"], sound)
 
 
-def test_a_stream_is_learnt_and_a_killed_run_goes_on(tone_corpus, tmp_path):
-    """High from low tones: a small model learns it in a moment, its student too; a run resumed half-way ends with the same weights."""
+def test_a_stream_is_learnt_and_a_stopped_run_goes_on(tone_corpus, tmp_path, monkeypatch):
+    """High from low tones: a small model learns it in a moment, its student too; a run stopped half-way ends with the same weights."""
     clips = decode(tone_corpus)
     split = speaker_split(clips.corpus, "high")
     noises = [torch.zeros(48_000, dtype=torch.int16)]
@@ -144,20 +144,18 @@ def test_a_stream_is_learnt_and_a_killed_run_goes_on(tone_corpus, tmp_path):
     assert run.history[-1]["validation_au_fa_fr"] < 0.02
     assert run.history[-1]["loss"] < 0.5 * run.history[0]["loss"]
 
-    class Stop(Exception):
-        pass
+    real, epochs = Trainer.run_epoch, []
 
-    def stopping(state, path):
-        save(state, path)
-        if state["epoch"] == 3:
-            raise Stop
+    def stop_in_the_fourth(self):
+        if len(epochs) == 3:
+            raise KeyboardInterrupt
+        epochs.append(1)
+        return real(self)
 
-    import kws.train
-
-    save = kws.train.save_whole
-    with pytest.MonkeyPatch.context() as patch, pytest.raises(Stop):
-        patch.setattr(kws.train, "save_whole", stopping)
-        train_stream(data, shape, recipe, runs=tmp_path / "killed")
+    with monkeypatch.context() as patch:
+        patch.setattr(Trainer, "run_epoch", stop_in_the_fourth)
+        with pytest.raises(KeyboardInterrupt):
+            train_stream(data, shape, recipe, runs=tmp_path / "killed")
     resumed = train_stream(data, shape, recipe, runs=tmp_path / "killed")
     for name, tensor in run.model.state_dict().items():
         assert torch.equal(tensor, resumed.model.state_dict()[name]), name
