@@ -47,8 +47,8 @@ class SceneConfig:
     Attributes:
         seconds: of a scene.
         keyword_share: of the pieces, the rest being words and talk; one scene in ``no_keyword`` has none, one in ``no_speech`` only noise.
-        altered_share: of the pieces that are not the keyword, one of which a third or more is replaced by part of another word, at its
-            beginning, in its middle or at its end: nearly the keyword, in voices that are real. part_share: of the others, at most half of one.
+        altered_share: of the pieces that are not the keyword, one of which half or more is replaced by part of another word: nearly the
+            keyword, in voices that are real. part_share: of the others, at most half of one.
         talk_share: of the others. splice_share: of the rest, parts of two to four words: words that nobody said.
         crossed_share: of the keywords, the first part of one and the last of another, so that being joined does not tell them apart.
         whole_share: of the words, with all of their second rather than cut to the word.
@@ -60,7 +60,7 @@ class SceneConfig:
     keyword_share: float = 0.3
     no_keyword: float = 0.25
     no_speech: float = 0.05
-    altered_share: float = 0.35
+    altered_share: float = 0.2
     part_share: float = 0.08
     crossed_share: float = 0.2
     talk_share: float = 0.5
@@ -241,9 +241,9 @@ def _choose(sounds: Sequence, rng: np.random.Generator):
 
 
 def _altered(keyword: Word, other: Word, rng: np.random.Generator) -> np.ndarray:
-    """A keyword of which a third to three quarters is replaced by as long a part of another word, more or less."""
-    share = rng.uniform(0.35, 0.75)
-    first = rng.choice([0.0, rng.uniform(0, 1 - share), 1 - share], p=[0.45, 0.2, 0.35])
+    """A keyword of which the first or last half, or more, is replaced by as long a part of another word, more or less."""
+    share = rng.uniform(0.5, 0.85)
+    first = 0.0 if rng.random() < 0.5 else 1 - share
     length = share * (keyword.end - keyword.start) * rng.uniform(0.7, 1.4) / (other.end - other.start)
     start = rng.uniform(0, max(1 - length, 0))
     kept = [_part(keyword, 0, first), _part(other, start, min(start + length, 1)), _part(keyword, first + share, 1)]

@@ -25,7 +25,7 @@ from kws.split import Split
 from kws.streaming import StreamingCRNN
 from kws.train import Run, TrainConfig, Trainer, TrainingError, drive
 
-VERSION = 1  # of scenes, labels and loss
+VERSION = 2  # of scenes, labels and loss
 IGNORED = -100
 FRAMES_A_SECOND = SAMPLE_RATE // HOP
 KEYWORD_SECONDS = (
