@@ -145,8 +145,11 @@ def is_torchscript(path: str | Path) -> bool:
     """Whether a file is a TorchScript program rather than a checkpoint. Raises ``CheckpointError`` for one that is no PyTorch file."""
     if not zipfile.is_zipfile(path):
         raise CheckpointError(f"{path}: truncated, or not a PyTorch file; get or write it again")
-    with zipfile.ZipFile(path) as archive:
-        return any(name.endswith("/constants.pkl") for name in archive.namelist())
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return any(name.endswith("/constants.pkl") for name in archive.namelist())
+    except zipfile.BadZipFile as error:
+        raise CheckpointError(f"{path}: damaged, get or write it again ({error})") from error
 
 
 def _config(kind: type, stored: dict[str, Any]) -> Any:

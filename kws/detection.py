@@ -38,7 +38,7 @@ class Detector:
     def __init__(
         self, threshold: float, smoothing: int, step_samples: int, first_sample: int, hold_off: float = HOLD_OFF
     ):
-        if not 0 <= threshold <= 1 or smoothing < 1 or hold_off < 0:
+        if not (0 <= threshold <= 1 and smoothing >= 1 and hold_off >= 0):
             raise ValueError(
                 f"threshold must be within 0 and 1, smoothing 1 or more, hold_off not negative; got {threshold}, {smoothing}, {hold_off}"
             )
@@ -56,7 +56,7 @@ class Detector:
             self.recent = np.concatenate([self.recent, new])[-(self.smoothing - 1) :]
         found = []
         for i in np.flatnonzero(smoothed >= self.threshold):
-            if times[i] >= self.silent_until:
+            if times[i] >= self.silent_until - 1e-6:  # ten steps of 0.1 s are a second
                 found.append(Detection(float(times[i]), float(smoothed[i])))
                 self.silent_until = times[i] + self.hold_off
         return found
@@ -154,11 +154,11 @@ class Heard:
 def working_points(
     heard: Sequence[Heard], step_samples: int, first_sample: int, smoothing: int = 1, thresholds: Sequence[float] = ()
 ) -> list[WorkingPoint]:
-    """Miss rate and false alarms over several streams at each threshold (by default 200 that spread over the highest probabilities)."""
+    """Miss rate and false alarms over several streams at each threshold (by default 200 that spread over the highest probabilities, and one above all)."""
     if not len(thresholds):
         peaks = np.concatenate([smooth(h.probabilities, smoothing) for h in heard])
         shares = 1 - np.geomspace(1e-6, 0.3, 200)
-        thresholds = np.unique(np.quantile(peaks, shares))
+        thresholds = np.append(np.unique(np.quantile(peaks, shares)), min(1.0, np.nextafter(peaks.max(), 2)))  # the last: silence
     hours = sum(h.seconds for h in heard) / 3600
     points = []
     for threshold in thresholds:
@@ -181,9 +181,14 @@ def working_points(
 
 
 def threshold_for(points: Sequence[WorkingPoint], false_alarms_per_hour: float) -> WorkingPoint:
-    """The point of fewest misses among those with at most so many false alarms per hour; the lowest threshold of those."""
+    """The point of fewest misses among those with at most so many false alarms per hour; of equal ones that of fewest false alarms.
+
+    Raises ``ValueError`` if no threshold has so few.
+    """
     allowed = [p for p in points if p.false_alarms_per_hour <= false_alarms_per_hour]
-    return min(allowed, key=lambda p: (p.misses, p.threshold)) if allowed else max(points, key=lambda p: p.threshold)
+    if not allowed:
+        raise ValueError(f"no threshold has at most {false_alarms_per_hour} false alarms per hour")
+    return min(allowed, key=lambda p: (p.misses, p.false_alarms, -p.threshold))
 
 
 def poisson_interval(count: int, level: float = 0.95) -> tuple[float, float]:

@@ -7,6 +7,7 @@ heard (needs the package sounddevice). One line a detection: the time in seconds
 
 import argparse
 import math
+import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -50,6 +51,8 @@ def main(arguments: list[str] | None = None) -> int:
         )
         for detection in listen(model, _source(options), detector, live=sys.stderr.isatty()):
             print(f"{detection.seconds:9.2f} s  {detection.probability:.3f}  {model.keyword}", flush=True)
+    except BrokenPipeError:  # whoever reads has read enough
+        sys.stdout = open(os.devnull, "w")  # noqa: SIM115: for what Python flushes at its end
     except (AudioError, CheckpointError, FileNotFoundError, ValueError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
@@ -91,8 +94,8 @@ def _show(heard: int, block: np.ndarray, probabilities: np.ndarray) -> None:
 
 
 def _source(options: argparse.Namespace) -> Iterator[np.ndarray]:
-    if options.rate < 1:
-        raise ValueError(f"--rate is {options.rate}; it must be a number of samples a second")
+    if not 1_000 <= options.rate <= 1_000_000:
+        raise ValueError(f"--rate is {options.rate}; it must be a number of samples a second, from 1000 to a million")
     if options.file == "-":
         return resampled(raw_blocks(sys.stdin.buffer, options.rate), options.rate)
     if options.file is None:
@@ -111,8 +114,8 @@ def file_blocks(path: str | Path) -> Iterator[np.ndarray]:
     try:
         with soundfile.SoundFile(path) as sound:
             yield from resampled(_read(sound, path), sound.samplerate)
-    except soundfile.LibsndfileError as error:
-        raise AudioError(f"{path}: not a readable sound file ({error})") from error
+    except (soundfile.LibsndfileError, TypeError) as error:  # TypeError: raw samples, by the file's name
+        raise AudioError(f"{path}: not a readable sound file; raw samples are read from standard input ({error})") from error
 
 
 def _read(sound: soundfile.SoundFile, path: Path) -> Iterator[np.ndarray]:
@@ -129,10 +132,26 @@ def _read(sound: soundfile.SoundFile, path: Path) -> Iterator[np.ndarray]:
             yield block
         if len(block) < size:
             break
-    if read < sound.frames:
+    if read == 0:
+        raise AudioError(f"{path}: holds no samples")
+    promised = _frames_promised(sound, path)
+    if read < promised:
         raise AudioError(
-            f"{path}: cut off: it holds {read / sound.samplerate:.1f} s of the {sound.frames / sound.samplerate:.1f} s that it says"
+            f"{path}: cut off: it holds {read / sound.samplerate:.1f} s of the {promised / sound.samplerate:.1f} s that it says"
         )
+
+
+def _frames_promised(sound: soundfile.SoundFile, path: Path) -> int:
+    """What the file's header says; libsndfile itself shortens the number of a wav that was cut off."""
+    if sound.format == "WAV" and sound.subtype.startswith(("PCM", "FLOAT", "DOUBLE")):
+        with open(path, "rb") as file:
+            head = file.read(1 << 16)
+        place = head.find(b"data", 12)
+        size = int.from_bytes(head[place + 4 : place + 8], "little") if place > 0 else 0
+        width = {"PCM_U8": 1, "PCM_16": 2, "PCM_24": 3, "PCM_32": 4, "FLOAT": 4, "DOUBLE": 8}.get(sound.subtype, 0)
+        if width and size < 0xFFFFFF00:  # larger: written to a pipe, of unknown length
+            return size // (width * sound.channels)
+    return min(sound.frames, 1 << 40)
 
 
 def raw_blocks(stream, rate: int) -> Iterator[np.ndarray]:
@@ -154,7 +173,7 @@ def resampled(blocks: Iterator[np.ndarray], rate: int) -> Iterator[np.ndarray]:
         return
     resampler = soxr.ResampleStream(rate, SAMPLE_RATE, 1, dtype="float32")
     for block in blocks:
-        yield resampler.resample_chunk(np.ascontiguousarray(block, dtype=np.float32))
+        yield resampler.resample_chunk(np.ascontiguousarray(block.clip(-1e6, 1e6), dtype=np.float32))
     yield resampler.resample_chunk(np.zeros(0, np.float32), last=True)
 
 

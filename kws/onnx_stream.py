@@ -1,7 +1,7 @@
 """The streaming model as ONNX: one step a call, the state going in and out, the front end inside.
 
 The graph takes the samples of one step and gives the keyword probability there; ``OnnxStream`` cuts a stream of chunks of any length
-into steps and keeps the state, with NumPy and ONNX Runtime alone. The names of the states and their shapes are the graph's own inputs.
+into steps and keeps the state, computing with NumPy and ONNX Runtime. The names of the states and their shapes are the graph's own inputs.
 """
 
 import io
@@ -15,10 +15,11 @@ import onnxruntime
 import torch
 from torch import Tensor, nn
 
+from kws.checkpoint import CheckpointError
 from kws.export import OPSET
 from kws.features import HOP, WINDOW
 from kws.files import replacing
-from kws.streaming import StreamingCRNN, StreamingModel
+from kws.streaming import LOUDEST, StreamingCRNN, StreamingModel
 
 STATES = ("samples", "frames", "recurrent", "past", "step")
 
@@ -125,8 +126,13 @@ class OnnxStream:
     def __init__(self, path: str | Path):
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = options.inter_op_num_threads = 1
-        self.session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
-        about = json.loads(self.session.get_modelmeta().custom_metadata_map["kws"])
+        if not Path(path).is_file():
+            raise FileNotFoundError(f"{path}: there is no such file")
+        try:
+            self.session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+            about = json.loads(self.session.get_modelmeta().custom_metadata_map["kws"])
+        except Exception as error:  # ONNX Runtime's errors share no other class
+            raise CheckpointError(f"{path}: not an ONNX stream of this package, or damaged ({error})") from error
         self.keyword, self.threshold, self.smoothing = about["keyword"], about["threshold"], about["smoothing"]
         self.step_samples, self.first_sample = about["step_samples"], about["first_sample"]
         shapes = {i.name: (i.shape, np.int64 if "int64" in i.type else np.float32) for i in self.session.get_inputs()}
@@ -154,7 +160,7 @@ class OnnxStream:
         chunk = chunk.astype(np.float32) / (32768 if chunk.dtype == np.int16 else 1)
         if not np.isfinite(chunk).all():
             raise ValueError("the chunk holds NaN or infinite samples; the stream goes on without it")
-        heard = np.concatenate([self.pending, chunk])
+        heard = np.concatenate([self.pending, chunk.clip(-LOUDEST, LOUDEST)])
         steps = len(heard) // self.step_samples
         found = np.empty(steps, np.float32)
         for i in range(steps):

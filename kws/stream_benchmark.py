@@ -69,7 +69,7 @@ def main() -> None:
     parser.add_argument("--cuttings", type=int, default=0, help="also compare so many random cuttings with the whole")
     arguments = parser.parse_args()
     try:
-        streams = {Path(path).name: open_stream(path) for path in arguments.streams}
+        streams = {path: open_stream(path) for path in arguments.streams}
         print(table(measure(streams)))
         for path in arguments.streams:
             if arguments.cuttings and Path(path).suffix != ".onnx":

@@ -31,11 +31,11 @@ class Rung:
     weight_decay: float = 0.02
 
 
-FROM_TEACHER = DistillConfig(labels=0.3, logits=0.7, temperature=2.0)
+FROM_TEACHER = DistillConfig(labels=0.1, logits=0.9, temperature=2.0)
 RUNGS = {
     "streaming_teacher": Rung("teacher", replace(TEACHER["teacher"].config, hidden=64), learning_rate=5e-3),
-    "streaming_base": Rung("base", BASE["base"].config, FROM_TEACHER, learning_rate=8e-3),
-    "streaming_small": Rung("small", BEYOND, FROM_TEACHER, epochs=0.5, learning_rate=1.5e-2),
+    "streaming_base": Rung("base", BASE["base"].config, FROM_TEACHER, epochs=0.8, learning_rate=8e-3),
+    "streaming_small": Rung("small", BEYOND, FROM_TEACHER, epochs=2.0, learning_rate=1.5e-2),
 }
 
 

@@ -91,7 +91,7 @@ def points_table(rows: dict[str, WorkingPoint]) -> str:
 def talk_scene(folder: str, keyword: str, minutes: float, seed: int) -> Scene:
     """Talk without the keyword, for false alarms: every sound file below ``folder``, or, if that is "", synthetic phrases of other voices."""
     if folder:
-        paths = sorted(path for path in Path(folder).rglob("*") if path.suffix in (".wav", ".flac", ".ogg", ".opus"))
+        paths = sorted(path for path in Path(folder).rglob("*") if path.suffix.lower() in (".wav", ".flac", ".ogg", ".opus"))
         if not paths:
             raise FileNotFoundError(f"{folder}: no sound file (wav, flac, ogg, opus) below it")
         recordings = [read_audio(path) for path in paths]
@@ -103,21 +103,24 @@ def talk_scene(folder: str, keyword: str, minutes: float, seed: int) -> Scene:
 
 @torch.inference_mode()
 def largest_difference(model, waveform: Tensor, cuttings: int, seed: int = 0) -> float:
-    """The largest difference in probability between random cuttings of a waveform (samples,) and the whole of it, of a model that streams."""
+    """The largest difference in probability between random cuttings of a waveform (samples,) and the whole of it, of a model that streams.
+
+    Chunks are of none to 30,000 samples, short and long in turn. NaN if the model ever says NaN.
+    """
     generator = torch.Generator().manual_seed(seed)
     model.reset()
     whole = model(waveform)
-    largest = 0.0
+    largest = torch.zeros(())
     for _ in range(cuttings):
         model.reset()
         parts, position = [], 0
-        longest = 10 ** (1.5 + 3.0 * float(torch.rand((), generator=generator)))
         while position < len(waveform):
-            size = int(longest * float(torch.rand((), generator=generator)) ** 2) if len(parts) < 100 else len(waveform)
+            draw, empty = torch.rand(2, generator=generator).tolist()
+            size = 0 if empty < 0.1 else int(10 ** (4.5 * draw))
             parts.append(model(waveform[position : position + size]))
             position += size
-        largest = max(largest, float((torch.cat(parts) - whole).abs().max()))
-    return largest
+        largest = torch.maximum(largest, (torch.cat(parts) - whole).abs().max())
+    return float(largest)
 
 
 @torch.inference_mode()

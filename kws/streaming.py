@@ -14,6 +14,8 @@ The past before a reset is silence: no frame of it differs from those of zeros. 
 convolution has heard its first whole kernel, as offline.
 """
 
+import copy
+import io
 import math
 import warnings
 from pathlib import Path
@@ -23,12 +25,13 @@ import torch
 from torch import Tensor, nn
 
 from kws.audio import SAMPLE_RATE
-from kws.checkpoint import CheckpointError, is_torchscript, load_model, load_provenance
+from kws.checkpoint import CheckpointError, is_torchscript, load_model, load_provenance, save_whole
 from kws.features import HIGHEST_POWER, HOP, LOWEST_POWER, WINDOW, LogMel, frames_in
-from kws.files import replacing
 from kws.model import CRNN
 
 PIECE = 10 * SAMPLE_RATE  # a long chunk is heard in pieces of so many samples: memory stays flat
+
+LOUDEST = 1e6  # samples beyond are bounded: their power would not be a number
 
 
 class StreamState(NamedTuple):
@@ -51,6 +54,8 @@ class StreamState(NamedTuple):
 
 class StreamingCRNN(nn.Module):
     """The functional form: ``network(samples, state)`` gives probabilities and the next state. It compiles to TorchScript.
+
+    It shares the model's layers and puts them into eval mode.
 
     Attributes:
         step_samples: samples between two steps. window: steps that attention pools (one second).
@@ -79,6 +84,8 @@ class StreamingCRNN(nn.Module):
             raise ValueError(f"only a CRNN can stream, this is a {type(model).__name__}")
         config = model.config
         (self.pool_bands, self.pool_frames), (_, stride), (_, kernel) = config.pool, config.stride, config.kernel
+        if kernel * config.pool[1] > frames_in(SAMPLE_RATE):
+            raise ValueError(f"a kernel of {kernel} frames (pooled by {config.pool[1]}) is longer than a second: this model cannot stream")
         if kernel < stride:
             raise ValueError(
                 f"a kernel of {kernel} frames skips some at a stride of {stride}: this model cannot stream"
@@ -99,6 +106,7 @@ class StreamingCRNN(nn.Module):
         self.register_buffer("hann", mel.spectrogram.window.clone())
         self.register_buffer("mel_bands", mel.mel_scale.fb.clone())
         self.convolution, self.recurrent, self.classifier = model.convolution, model.recurrent, model.classifier
+        self.eval()  # the silence below is that of the trained model
         self.energy = model.attention.energy if hasattr(model.attention, "energy") else _NoEnergy()
         self.last_only = config.attention == "last"
         # The frames before the first sample: as many as make the steps fall where the offline model's do.
@@ -113,7 +121,6 @@ class StreamingCRNN(nn.Module):
                 past += self.positions(self.silence[:, :, :1].expand(-1, -1, self.kernel_frames))
         self.register_buffer("silent_past", past)
         self.register_buffer("silent_recurrent", torch.zeros(config.layers, 1, config.hidden))
-        self.eval()
 
     @torch.jit.export
     def start(self, batch: int = 1) -> StreamState:
@@ -236,13 +243,14 @@ class StreamingModel(nn.Module):
     step_samples: Final[int]
     first_sample: Final[int]
     piece: Final[int]
+    loudest: Final[float]
     state: StreamState
 
     def __init__(self, network: StreamingCRNN, keyword: str = "", threshold: float = 0.5, smoothing: int = 1):
         super().__init__()
-        self.network = network
+        self.network = copy.deepcopy(network)
         self.keyword, self.threshold, self.smoothing = keyword, threshold, smoothing
-        self.sample_rate, self.piece = SAMPLE_RATE, PIECE
+        self.sample_rate, self.piece, self.loudest = SAMPLE_RATE, PIECE, LOUDEST
         self.step_samples, self.first_sample = network.step_samples, network.first_sample
         self.state = network.start(1)
         for parameter in self.parameters():
@@ -258,7 +266,7 @@ class StreamingModel(nn.Module):
 
         chunk: (samples,), any number of them, at 16 kHz: floating point in [-1, 1], or int16, which is divided by 32768.
         A chunk of another shape or dtype, or with NaN or infinite samples, is refused (an error) and the stream goes on as if it
-        had not been there. Samples beyond [-1, 1] are heard as they are.
+        had not been there. Samples beyond [-1, 1] are heard as they are, up to a million, where their power still is a number.
         """
         if chunk.dim() != 1:
             raise ValueError(f"a chunk has shape (samples,), this one has {chunk.dim()} dimensions")
@@ -269,7 +277,7 @@ class StreamingModel(nn.Module):
         chunk = chunk.float()
         if not bool(torch.isfinite(chunk).all()):
             raise ValueError("the chunk holds NaN or infinite samples; the stream goes on without it")
-        chunk = chunk.unsqueeze(0)
+        chunk = chunk.detach().clamp(-self.loudest, self.loudest).unsqueeze(0)
         if chunk.shape[1] <= self.piece:
             probabilities, self.state = self.network(chunk, self.state)
             return probabilities[0]
@@ -295,11 +303,13 @@ def streaming_model(
 
 def save_stream(model: StreamingModel, path: str | Path) -> None:
     """Write it as TorchScript, whole or not at all. TorchScript is deprecated (torch 2.11 warns), but works; see also ``kws.onnx_stream``."""
+    fresh = copy.deepcopy(model)
+    fresh.reset()
+    buffer = io.BytesIO()  # by way of memory, as ``save_model``: the same model is the same bytes
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)
-        script = torch.jit.script(model)
-        with replacing(path) as temporary:
-            torch.jit.save(script, str(temporary))
+        torch.jit.save(torch.jit.script(fresh), buffer)
+    save_whole(buffer.getvalue(), path)
 
 
 def load_stream(path: str | Path) -> StreamingModel | torch.jit.ScriptModule:
@@ -311,6 +321,8 @@ def load_stream(path: str | Path) -> StreamingModel | torch.jit.ScriptModule:
     path = Path(path)
     if not path.is_file():
         raise FileNotFoundError(f"{path}: there is no such file")
+    if path.suffix == ".onnx":
+        raise CheckpointError(f"{path}: an ONNX stream; open it with kws.onnx_stream.OnnxStream, or give the .pt file")
     if not is_torchscript(path):
         return streaming_model(path, carried=False)
     with warnings.catch_warnings():

@@ -14,6 +14,7 @@ from tqdm import tqdm
 
 from kws.acoustics import convolve
 from kws.audio import SAMPLE_RATE, to_int16
+from kws.corpora import CorpusError
 from kws.synthetic import Mouth, SyntheticConfig, make_speaker, plain_phonemes, similar_words
 
 # fmt: off
@@ -86,6 +87,8 @@ def synthetic_talk(
     rng, generator = np.random.default_rng(seed), torch.Generator().manual_seed(seed)
     mouth = Mouth(rng)
     sound = mouth.espeak.phonemes(keyword.replace("_", " "))
+    if not sound:
+        raise CorpusError(f"espeak-ng cannot say the keyword {keyword!r}: give a word in English spelling")
     confusable = _confusable(sound, rng)
     known = {word: mouth.espeak.phonemes(word) for word in WORDS}
     voices = [make_speaker(i, SyntheticConfig(seed=seed + 1), rng, generator) for i in range(speakers)]

@@ -58,14 +58,15 @@ def test_resampling_does_not_depend_on_the_blocks():
     assert abs(len(whole) - 48_000) <= 1
 
 
-def test_a_file_that_ends_early_says_where(model, tmp_path, capsys):
-    soundfile.write(tmp_path / "a.flac", noise(20, 16_000), 16_000)
-    whole = (tmp_path / "a.flac").read_bytes()
-    (tmp_path / "a.flac").write_bytes(whole[: len(whole) // 2])
-    assert main([str(model), str(tmp_path / "a.flac"), "--threshold", "0"]) == 2
+@pytest.mark.parametrize("name", ["a.flac", "a.wav"])
+def test_a_file_that_ends_early_says_where(model, tmp_path, capsys, name):
+    soundfile.write(tmp_path / name, noise(20, 16_000), 16_000)
+    whole = (tmp_path / name).read_bytes()
+    (tmp_path / name).write_bytes(whole[: len(whole) // 2])
+    assert main([str(model), str(tmp_path / name), "--threshold", "0"]) == 2
     output = capsys.readouterr()
     assert 5 <= len(output.out.splitlines()) <= 11  # what there is was heard
-    assert "a.flac" in output.err
+    assert name in output.err
     assert "cut off" in output.err
 
 
@@ -77,6 +78,10 @@ def test_a_file_that_ends_early_says_where(model, tmp_path, capsys):
         (["{model}", "{folder}/none.wav"], "none.wav: there is no such sound file"),
         (["{model}", "{folder}/text.wav"], "not a readable sound file"),
         (["{model}", "{folder}/nan.wav"], "NaN"),
+        (["{model}", "{folder}/empty.wav"], "no samples"),
+        (["{model}", "{folder}/samples.raw"], "standard input"),
+        (["{folder}/stream.onnx", "{folder}/text.wav"], "OnnxStream"),
+        (["{model}", "-", "--rate", "5"], "--rate is 5"),
         (["{model}", "{folder}/text.wav", "--threshold", "7"], "threshold must be"),
         (["{weights}/tc_resnet8.pt", "{folder}/text.wav"], "only a CRNN"),
     ],
@@ -84,6 +89,9 @@ def test_a_file_that_ends_early_says_where(model, tmp_path, capsys):
 def test_errors_are_told_without_a_traceback(model, tmp_path, arguments, message):
     (tmp_path / "text.wav").write_text("this is no sound")
     soundfile.write(tmp_path / "nan.wav", np.full(16_000, np.nan, np.float32), 16_000, subtype="FLOAT")
+    soundfile.write(tmp_path / "empty.wav", np.zeros(0), 16_000)
+    (tmp_path / "samples.raw").write_bytes(bytes(32_000))
+    (tmp_path / "stream.onnx").write_bytes(b"onnx")
     filled = [a.format(folder=tmp_path, model=model, weights=WEIGHTS) for a in arguments]
     done = subprocess.run([sys.executable, "-m", "kws.listen", *filled], cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 2
