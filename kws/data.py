@@ -86,7 +86,7 @@ def training_data(
         return {"views": _make_views(clips, noises, split.train, views, augmentation, seed)}
 
     noises = load_noises(clips.corpus)
-    key = fingerprint(VERSION, split.fingerprint, views, augmentation, seed, _digest([clips.waveforms, *noises]))
+    key = fingerprint(VERSION, split.fingerprint, views, augmentation, seed, digest([clips.waveforms, *noises]))
     file = _file(cache, clips.corpus, f"views-{split.kind}") if views else None
     value = cached(file, key, make)
     return TrainingData(
@@ -139,7 +139,7 @@ def _make_views(
     return result
 
 
-def _digest(recordings: list[Tensor]) -> str:
+def digest(recordings: list[Tensor]) -> str:
     """A checksum of all samples, so that the same names with other sound are noticed."""
     digest = hashlib.sha256()
     for recording in recordings:

@@ -158,7 +158,9 @@ def working_points(
     if not len(thresholds):
         peaks = np.concatenate([smooth(h.probabilities, smoothing) for h in heard])
         shares = 1 - np.geomspace(1e-6, 0.3, 200)
-        thresholds = np.append(np.unique(np.quantile(peaks, shares)), min(1.0, np.nextafter(peaks.max(), 2)))  # the last: silence
+        thresholds = np.append(
+            np.unique(np.quantile(peaks, shares)), min(1.0, np.nextafter(peaks.max(), 2))
+        )  # the last: silence
     hours = sum(h.seconds for h in heard) / 3600
     points = []
     for threshold in thresholds:

@@ -52,7 +52,7 @@ def main(arguments: list[str] | None = None) -> int:
         for detection in listen(model, _source(options), detector, live=sys.stderr.isatty()):
             print(f"{detection.seconds:9.2f} s  {detection.probability:.3f}  {model.keyword}", flush=True)
     except BrokenPipeError:  # whoever reads has read enough
-        sys.stdout = open(os.devnull, "w")  # noqa: SIM115: for what Python flushes at its end
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for what Python flushes at its end
     except (AudioError, CheckpointError, FileNotFoundError, ValueError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
@@ -115,7 +115,9 @@ def file_blocks(path: str | Path) -> Iterator[np.ndarray]:
         with soundfile.SoundFile(path) as sound:
             yield from resampled(_read(sound, path), sound.samplerate)
     except (soundfile.LibsndfileError, TypeError) as error:  # TypeError: raw samples, by the file's name
-        raise AudioError(f"{path}: not a readable sound file; raw samples are read from standard input ({error})") from error
+        raise AudioError(
+            f"{path}: not a readable sound file; raw samples are read from standard input ({error})"
+        ) from error
 
 
 def _read(sound: soundfile.SoundFile, path: Path) -> Iterator[np.ndarray]:

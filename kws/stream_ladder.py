@@ -1,6 +1,6 @@
 """The streaming models by name: what they are trained on, how, and where they go."""
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 from kws.checkpoint import save_model
@@ -9,8 +9,7 @@ from kws.corpora import load_noises
 from kws.data import ClipData, TrainingData
 from kws.distill import DistillConfig
 from kws.evaluate import provenance
-from kws.ladder import BASE, BEYOND, TEACHER, seed_path
-from kws.model import CRNNConfig
+from kws.ladder import BASE, BEYOND, TEACHER, Rung, seed_path
 from kws.scenes import Sounds, halves, sounds_of
 from kws.settings import Settings
 from kws.split import Split
@@ -18,24 +17,13 @@ from kws.stream_training import StreamLessons, stream_data, train_stream
 from kws.talk import synthetic_talk
 from kws.train import Run, TrainConfig
 
-
-@dataclass(frozen=True)
-class Rung:
-    """A network, what it learns from (labels alone, if nothing), and how many times ``Settings.epochs`` it trains."""
-
-    title: str
-    config: CRNNConfig
-    learns: DistillConfig | None = None
-    epochs: float = 0.28
-    learning_rate: float = 6e-3
-    weight_decay: float = 0.02
-
-
 FROM_TEACHER = DistillConfig(labels=0.1, logits=0.9, temperature=2.0)
 RUNGS = {
-    "streaming_teacher": Rung("teacher", replace(TEACHER["teacher"].config, hidden=64), learning_rate=5e-3),
-    "streaming_base": Rung("base", BASE["base"].config, FROM_TEACHER, epochs=0.8, learning_rate=8e-3),
-    "streaming_small": Rung("small", BEYOND, FROM_TEACHER, epochs=2.0, learning_rate=1.5e-2),
+    "streaming_teacher": Rung(
+        "teacher", replace(TEACHER["teacher"].config, hidden=64), epochs=0.28, learning_rate=5e-3, weight_decay=0.02
+    ),
+    "streaming_base": Rung("base", BASE["base"].config, FROM_TEACHER, 0.8, learning_rate=8e-3, weight_decay=0.02),
+    "streaming_small": Rung("small", BEYOND, FROM_TEACHER, 2.0, learning_rate=1.5e-2, weight_decay=0.02),
 }
 
 
@@ -64,14 +52,20 @@ def scenes(clips: ClipData, keyword: str, split: Split, sounds: dict[str, Sounds
 def fit(
     name: str,
     data: TrainingData,
-    split: Split,
     settings: Settings,
     results: str,
     lessons: StreamLessons | None = None,
     seeds: int | None = None,
 ) -> list[Run]:
-    """Train the seeds of a network and save each, batch norm folded in; finished runs are taken from the cache."""
+    """Train the seeds of a network and save each, batch norm folded in; finished runs are taken from the cache.
+
+    Raises ``ValueError`` for a network that learns from a teacher and is given no lessons, or the other way round.
+    """
     rung, runs = RUNGS[name], []
+    if (rung.learns is None) != (lessons is None):
+        raise ValueError(
+            f"{name} learns from {'labels alone' if rung.learns is None else 'a teacher: give its lessons'}"
+        )
     for seed in range(settings.seeds if seeds is None else seeds):
         config = TrainConfig(
             epochs=max(1, round(settings.epochs * rung.epochs)),
@@ -85,5 +79,5 @@ def fit(
         run = train_stream(data, rung.config, config, seed, *taught, runs=Path(settings.cache) / "runs", name=name)
         runs.append(run)
         about = provenance(data, seed, {"validation loss": run.validation_loss})
-        save_model(seed_path(results, name, split.kind, seed), fold_batch_norm(run.model), about)
+        save_model(seed_path(results, name, data.split.kind, seed), fold_batch_norm(run.model), about)
     return runs

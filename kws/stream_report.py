@@ -91,7 +91,9 @@ def points_table(rows: dict[str, WorkingPoint]) -> str:
 def talk_scene(folder: str, keyword: str, minutes: float, seed: int) -> Scene:
     """Talk without the keyword, for false alarms: every sound file below ``folder``, or, if that is "", synthetic phrases of other voices."""
     if folder:
-        paths = sorted(path for path in Path(folder).rglob("*") if path.suffix.lower() in (".wav", ".flac", ".ogg", ".opus"))
+        paths = sorted(
+            path for path in Path(folder).rglob("*") if path.suffix.lower() in (".wav", ".flac", ".ogg", ".opus")
+        )
         if not paths:
             raise FileNotFoundError(f"{folder}: no sound file (wav, flac, ogg, opus) below it")
         recordings = [read_audio(path) for path in paths]

@@ -15,7 +15,7 @@ from tqdm import tqdm
 
 from kws.audio import SAMPLE_RATE
 from kws.cache import cached, fingerprint
-from kws.data import ClipData, TrainingData
+from kws.data import ClipData, TrainingData, digest
 from kws.distill import DistillConfig, alignment
 from kws.features import HOP, LogMel, frames_in
 from kws.metrics import au_fa_fr
@@ -23,6 +23,7 @@ from kws.model import CRNN, CRNNConfig
 from kws.scenes import SceneConfig, Sounds, make_scene
 from kws.split import Split
 from kws.streaming import StreamingCRNN
+from kws.train import VERSION as TRAIN_VERSION
 from kws.train import Run, TrainConfig, Trainer, TrainingError, drive
 
 VERSION = 2  # of scenes, labels and loss
@@ -80,14 +81,7 @@ def stream_data(
         }
 
     key = fingerprint(
-        VERSION,
-        split.fingerprint,
-        scenes,
-        validation_scenes,
-        config,
-        seed,
-        len(sounds["train"].talk),
-        clips.corpus.name,
+        VERSION, keyword, split.fingerprint, scenes, validation_scenes, config, seed, *map(_digest, sounds.values())
     )
     file = None if cache is None else Path(cache) / f"{clips.corpus.name}-scenes-{keyword}-{seed}.pt"
     value = cached(file, key, make)
@@ -98,6 +92,12 @@ def stream_data(
     return TrainingData(
         clips.corpus, keyword, of_scenes, value["labels"], value["validation"].float(), value["train"][None], key
     )
+
+
+def _digest(sounds: Sounds) -> str:
+    words = [*sounds.keywords, *sounds.words]
+    recordings = [word.waveform for word in words] + [*sounds.talk, *sounds.noises]
+    return fingerprint([(word.start, word.end) for word in words], digest(recordings))
 
 
 def _log_mels(
@@ -154,11 +154,14 @@ def train_stream(
 ) -> Run:
     """``kws.train.train`` for scenes: the model is to be streamed with its state carried on.
 
-    With ``lessons``, ``distill`` weighs labels and logits; its other terms are not for streams.
+    With ``lessons``, ``distill`` weighs labels and logits; its other terms are not for streams. Raises ``ValueError`` for a
+    ``config.clean_share`` other than 0: scenes have no form "as recorded".
     """
-    learning = (lessons.key, distill) if lessons else ()
-    key = fingerprint("stream", VERSION, data.key, model_config, config, seed, *learning)
+    if config.clean_share:
+        raise ValueError(f"clean_share is {config.clean_share}; scenes are not recorded clips, it must be 0")
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    learning = (lessons.key, distill) if lessons else ()
+    key = fingerprint(TRAIN_VERSION, VERSION, data.key, model_config, config, seed, device.type, *learning)
     return drive(lambda: StreamTrainer(data, model_config, config, seed, device, lessons, distill), key, runs, name)
 
 

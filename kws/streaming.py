@@ -85,7 +85,9 @@ class StreamingCRNN(nn.Module):
         config = model.config
         (self.pool_bands, self.pool_frames), (_, stride), (_, kernel) = config.pool, config.stride, config.kernel
         if kernel * config.pool[1] > frames_in(SAMPLE_RATE):
-            raise ValueError(f"a kernel of {kernel} frames (pooled by {config.pool[1]}) is longer than a second: this model cannot stream")
+            raise ValueError(
+                f"a kernel of {kernel} frames (pooled by {config.pool[1]}) is longer than a second: this model cannot stream"
+            )
         if kernel < stride:
             raise ValueError(
                 f"a kernel of {kernel} frames skips some at a stride of {stride}: this model cannot stream"

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from kws import talk as talk_module
 from kws.data import decode
 from kws.distill import DistillConfig
 from kws.model import CRNNConfig
@@ -13,6 +14,7 @@ from kws.scenes import SceneConfig, Sounds, Word, halves, long_stream, make_scen
 from kws.split import speaker_split
 from kws.stream_training import IGNORED, frame_labels, step_frames, stream_data, teach_stream, train_stream
 from kws.streaming import StreamingCRNN
+from kws.synthetic import Mouth
 from kws.talk import Talk, _holds, synthetic_talk
 from kws.train import TrainConfig, Trainer
 
@@ -85,7 +87,17 @@ def test_the_long_stream_says_every_keyword_once_at_its_snr():
     assert len(loud.keywords) == 7
     assert loud.keywords == faint.keywords
     assert all(end + 2 <= len(loud.waveform) / 16_000 for _, end in loud.keywords)
+    ends = [end for _, end in loud.keywords]
+    assert all(start - before >= 1.99 for (start, _), before in zip(loud.keywords[1:], ends, strict=False))
     clean = long_stream(sounds, 300.0).waveform
+    spectrum = torch.stft(clean, 320, 160, window=torch.hann_window(320), return_complex=True).abs()
+    high = spectrum[60] > 0.3 * spectrum[60].max()
+    said, near = torch.zeros(2, len(high), dtype=torch.bool)
+    for start, end in loud.keywords:
+        said[round(start * 100) + 4 : round(end * 100) - 4] = True
+        near[round(start * 100) - 4 : round(end * 100) + 5] = True
+    assert high[said].all()
+    assert not high[~near].any()
     for scene, snr in ((loud, 10), (faint, 30)):
         noise = scene.waveform - clean
         spoken = clean[clean.abs() > 1e-9].square().mean()
@@ -116,16 +128,46 @@ def test_frame_labels():
 
 
 @pytest.mark.parametrize("keyword", ["happy", "hey_computer"])
-def test_talk_never_says_the_keyword_and_its_keywords_do(keyword):
+def test_talk_never_says_the_keyword_and_its_keywords_do(keyword, monkeypatch):
+    """What the voices are told to say, by the phonemes; and the same seed gives the same sound."""
+    told: list[list[str]] = []
+    real = Mouth.say
+    monkeypatch.setattr(
+        Mouth, "say", lambda self, phonemes, *a, **k: told.append(phonemes) or real(self, phonemes, *a, **k)
+    )
+    monkeypatch.setattr(talk_module, "CONFUSABLE_SHARE", 0.6)
+    monkeypatch.setattr(
+        talk_module, "_confusable", lambda sound, rng: [sound, sound[:-1]]
+    )  # half of them would be the keyword
     talk = synthetic_talk(keyword, 0.3, keywords=2, progress=False)
+    sound = Mouth(np.random.default_rng(0)).espeak.phonemes(keyword.replace("_", " "))
+    assert len(told) == len(talk.phrases) + 2
+    assert not any(_holds(phonemes, sound) for phonemes in told[:-2])
+    assert told[-2:] == [sound, sound]
+    assert sum(map(len, talk.phrases)) >= 0.3 * 60 * 16_000
+    assert all(p.dtype == torch.int16 and p.abs().max() > 1_000 for p in talk.phrases + talk.keywords)
     again = synthetic_talk(keyword, 0.3, keywords=2, progress=False)
     assert all(torch.equal(a, b) for a, b in zip(talk.phrases, again.phrases, strict=True))
-    assert sum(map(len, talk.phrases)) >= 0.3 * 60 * 16_000
-    assert len(talk.keywords) == 2
-    assert all(p.dtype == torch.int16 and p.abs().max() > 1_000 for p in talk.phrases + talk.keywords)
+
+
+def test_a_phrase_holds_the_keyword_across_words_and_whatever_the_stress():
     sound = ["h", "'a", "p", "i"]
     assert _holds(["@", "n", "h", "a", "p", "i", "t"], sound)
     assert not _holds(["h", "a", "p"], sound)
+    assert not _holds(["h", "a", "t", "p", "i"], sound)
+
+
+def test_another_keyword_or_sound_makes_other_scenes(tone_corpus):
+    clips = decode(tone_corpus)
+    split = speaker_split(clips.corpus, "high")
+    noises = [torch.zeros(48_000, dtype=torch.int16)]
+
+    def key(keyword: str, noises: list[torch.Tensor]) -> str:
+        sounds = {subset: sounds_of(clips, keyword, split[subset], noises) for subset in ("train", "validation")}
+        return stream_data(clips, keyword, split, sounds, 2, 2).key
+
+    assert key("high", noises) == key("high", noises)
+    assert len({key("high", noises), key("low", noises), key("high", [noises[0] + 1])}) == 3
 
 
 def test_a_stream_is_learnt_and_a_stopped_run_goes_on(tone_corpus, tmp_path, monkeypatch):
@@ -141,6 +183,8 @@ def test_a_stream_is_learnt_and_a_stopped_run_goes_on(tone_corpus, tmp_path, mon
     shape = CRNNConfig(pool=(2, 5), channels=4, kernel=(6, 4), stride=(3, 2), norm=True, relu=True, hidden=8, layers=1)
     recipe = TrainConfig(epochs=8, batch=32, clean_share=0.0, learning_rate=2e-2, average=0.9)
     run = train_stream(data, shape, recipe, runs=tmp_path / "runs")
+    with pytest.raises(ValueError, match="clean_share"):
+        train_stream(data, shape, TrainConfig(epochs=1))
     assert run.history[-1]["validation_au_fa_fr"] < 0.02
     assert run.history[-1]["loss"] < 0.5 * run.history[0]["loss"]
 
