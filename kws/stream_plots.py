@@ -67,7 +67,7 @@ def plot_stream(
     axes[1].fill_between(
         [], [], color=KEYWORD_COLOUR, alpha=0.3, label="keyword, and the half second in which a detection counts"
     )
-    axes[1].legend(fontsize=8, loc="upper right")
+    figure.legend(fontsize=8, loc="outside lower center", ncols=3)
     axes[-1].set_xlabel("time (s)")
     return figure
 
@@ -75,14 +75,13 @@ def plot_stream(
 def plot_detection(
     curves: dict[str, Sequence[WorkingPoint]], bars: dict[str, tuple[float, float]], heading: str
 ) -> Figure:
-    """Miss rate against false alarms per hour, a line a model, both with 95 % intervals; ``bars`` are aims (false alarms per hour, miss rate)."""
+    """Miss rate against false alarms per hour, a line a model through its best points, both with 95 % intervals; ``bars`` are aims (false alarms per hour, miss rate)."""
     figure, axes = plt.subplots(figsize=(8.5, 5.2), layout="constrained")
     for name, points in curves.items():
-        best: dict[int, WorkingPoint] = {}
-        for p in points:
-            if p.false_alarms not in best or p.misses < best[p.false_alarms].misses:
-                best[p.false_alarms] = p
-        chosen = [best[count] for count in sorted(best)]
+        chosen: list[WorkingPoint] = []  # those of fewer misses than all with fewer false alarms
+        for p in sorted(points, key=lambda p: (p.false_alarms, p.misses)):
+            if not chosen or p.misses < chosen[-1].misses:
+                chosen.append(p)
         x = np.array([p.false_alarms_per_hour for p in chosen])
         y = np.array([p.miss_rate for p in chosen])
         (line,) = axes.plot(x, y, "-", marker=".", label=name)
