@@ -18,6 +18,7 @@ import copy
 import io
 import math
 import warnings
+import zipfile
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -311,7 +312,17 @@ def save_stream(model: StreamingModel, path: str | Path) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)
         torch.jit.save(torch.jit.script(fresh), buffer)
-    save_whole(buffer.getvalue(), path)
+    save_whole(_without_debug_files(buffer), path)
+
+
+def _without_debug_files(archive: io.BytesIO) -> bytes:
+    """A TorchScript file without the notes that tell where on the writer's machine each line of source was."""
+    kept = io.BytesIO()
+    with zipfile.ZipFile(archive) as old, zipfile.ZipFile(kept, "w") as new:
+        for name in old.namelist():
+            if not name.endswith(".debug_pkl"):
+                new.writestr(zipfile.ZipInfo(name), old.read(name))
+    return kept.getvalue()
 
 
 def load_stream(path: str | Path) -> StreamingModel | torch.jit.ScriptModule:

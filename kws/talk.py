@@ -105,7 +105,7 @@ def synthetic_talk(
             if not _holds(phonemes, sound):
                 phrases.append(say(phonemes))
                 left -= len(phrases[-1])
-                bar.update(len(phrases[-1]) / SAMPLE_RATE)
+                bar.update(min(len(phrases[-1]) / SAMPLE_RATE, bar.total - bar.n))
     return Talk(phrases, [say(sound) for _ in range(keywords)])
 
 

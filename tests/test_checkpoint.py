@@ -4,6 +4,7 @@ import pickle
 import resource
 import signal
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,7 +13,7 @@ import torch
 import kws
 from kws import CRNN, CRNNConfig, load_model, save_model, size_in_bytes
 from kws.cache import cached
-from kws.checkpoint import CheckpointError, Provenance, load_provenance, read_checkpoint
+from kws.checkpoint import CheckpointError, Provenance, load_provenance, read_checkpoint, save_whole
 from kws.files import replacing
 
 PROVENANCE = Provenance("happy", "tones", "abc", "published", 0, 1, {"test 1-AUC": np.float64(0.001)})
@@ -165,22 +166,22 @@ def test_a_full_disk_keeps_the_old_checkpoint(saved, monkeypatch):
     path, model = saved
     before = path.read_bytes()
 
-    def half_written(content, file):
-        file.write_bytes(b"half")
+    def half_written(file, content):
+        file.write_text("half")
         full_disk()
 
-    monkeypatch.setattr(torch, "save", half_written)
+    monkeypatch.setattr(Path, "write_bytes", half_written)
     with pytest.raises(OSError, match=r"model\.pt: could not be written.*No space left"):
         save_model(path, model, PROVENANCE)
     monkeypatch.undo()
     limit = resource.getrlimit(resource.RLIMIT_FSIZE)
     signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-    resource.setrlimit(
-        resource.RLIMIT_FSIZE, (2000, limit[1])
-    )  # as a full disk: torch then raises a RuntimeError of its own
+    resource.setrlimit(resource.RLIMIT_FSIZE, (2000, limit[1]))  # as a full disk
     try:
         with pytest.raises(OSError, match="is the disk full"):
             save_model(path, model, PROVENANCE)
+        with pytest.raises(OSError, match="is the disk full"):  # torch itself raises a RuntimeError of its own then
+            save_whole(torch.zeros(5_000), path)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limit)
     assert path.read_bytes() == before

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ import kws
 from kws.checkpoint import CheckpointError
 from kws.features import LogMel
 from kws.model import CRNN, CRNNConfig
+from kws.onnx_stream import OnnxStream
 from kws.streaming import StreamingCRNN, StreamingModel, load_stream, save_stream, streaming_model
 from kws.tc_resnet import TCResNet
 
@@ -258,6 +260,32 @@ def test_the_file_runs_with_torch_alone(tmp_path):
     p, *attributes = torch.load(tmp_path / "p.pt")
     assert attributes == ["happy", 0.7, 2, 16_000]
     assert torch.allclose(p, stream(StreamingModel(network("rnn_int8", carried=True)), sound(20_000), []), atol=1e-6)
+
+
+def test_the_file_does_not_tell_where_it_was_written(tmp_path):
+    save_stream(streaming_model(WEIGHTS / "beyond.pt"), tmp_path / "m.pt")
+    folder = str(Path(kws.__file__).parents[1]).encode()
+    for path in (tmp_path / "m.pt", *WEIGHTS.glob("streaming_*")):
+        content = path.read_bytes()
+        assert folder not in content, path
+        if path.suffix == ".pt":
+            with zipfile.ZipFile(path) as archive:
+                assert not any(folder in archive.read(name) for name in archive.namelist()), path
+                assert not any(name.endswith("debug_pkl") for name in archive.namelist()), path
+
+
+@pytest.mark.parametrize("name", ["streaming_base", "streaming_small"])
+def test_the_committed_streams(name):
+    """TorchScript and ONNX say the same, and what the checkpoint of their weights says."""
+    script, onnx = load_stream(WEIGHTS / f"{name}.pt"), OnnxStream(WEIGHTS / f"{name}.onnx")
+    checkpoint = streaming_model(WEIGHTS / "seeds" / f"{name}-speaker-disjoint-0.pt")
+    waveform = sound(50_000, 13)
+    p = stream(script, waveform, [12_345])
+    torch.testing.assert_close(p, stream(checkpoint, waveform, []), atol=1e-5, rtol=0)
+    torch.testing.assert_close(p, torch.from_numpy(onnx(waveform.numpy())), atol=1e-5, rtol=0)
+    assert (script.keyword, onnx.keyword) == ("happy", "happy")
+    assert script.threshold == onnx.threshold
+    assert 0.5 < script.threshold < 1
 
 
 def test_what_cannot_stream_is_refused(tmp_path):
