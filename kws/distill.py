@@ -202,7 +202,8 @@ class Distillation(nn.Module):
         if config.ranking:
             scores = logits[:, 1] - logits[:, 0]
             behind = scores[labels == 0] - scores[labels == 1][:, None]
-            loss = loss + config.ranking * nn.functional.softplus(behind).mean()
+            if behind.numel():  # the last batch of an epoch may be a few clips of one kind
+                loss = loss + config.ranking * nn.functional.softplus(behind).mean()
         errors = {}
         for i, (mine, other) in enumerate(self.pairs):
             taught = self.lessons.layers[other][views, rows].to(device).float()

@@ -129,6 +129,8 @@ def test_the_loss_by_hand(data, lessons):
     expected = 0.1 * 0.7 + 0.9 * t**2 * (q * (q / p).log()).sum(1).mean() + 0.5 * ranking
     torch.testing.assert_close(loss, expected)
     assert errors == {}
+    one_kind, _ = distillation(logits, {}, torch.zeros(8, dtype=torch.int64), torch.tensor(0.7), views, rows)
+    torch.testing.assert_close(one_kind, expected - 0.5 * ranking)  # no pair to rank, and not NaN
 
 
 def test_a_perfect_student_has_no_error(data, teacher, lessons):
