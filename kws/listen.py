@@ -38,7 +38,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument(
         "--hold-off", type=float, default=HOLD_OFF, help="seconds without another detection (default: 1)"
     )
-    options = parser.parse_args(arguments)
+    options = parser.parse_intermixed_args(arguments)
     torch.set_num_threads(1)
     try:
         model = load_stream(options.model)
