@@ -87,11 +87,6 @@ class Score:
     def misses(self) -> int:
         return self.keywords - len(self.delays)
 
-    @property
-    def miss_rate(self) -> float:
-        """NaN without keywords."""
-        return self.misses / self.keywords if self.keywords else float("nan")
-
 
 def match(
     detections: Sequence[Detection], keywords: Sequence[tuple[float, float]], tolerance: float = TOLERANCE

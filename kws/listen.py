@@ -96,6 +96,8 @@ def _show(heard: int, block: np.ndarray, probabilities: np.ndarray) -> None:
 def _source(options: argparse.Namespace) -> Iterator[np.ndarray]:
     if not 1_000 <= options.rate <= 1_000_000:
         raise ValueError(f"--rate is {options.rate}; it must be a number of samples a second, from 1000 to a million")
+    if options.rate != SAMPLE_RATE and options.file != "-":
+        raise ValueError("--rate is for raw PCM from standard input; a sound file tells its own")
     if options.file == "-":
         return resampled(raw_blocks(sys.stdin.buffer, options.rate), options.rate)
     if options.file is None:
@@ -160,7 +162,11 @@ def raw_blocks(stream, rate: int) -> Iterator[np.ndarray]:
     """16-bit little-endian PCM of a binary stream as float32, as it comes; half a sample at the end is dropped."""
     size = 2 * max(1, int(BLOCK_SECONDS * rate))
     rest = b""
+    begun = False
     while data := stream.read1(size):
+        if not begun and data.startswith((b"RIFF", b"fLaC", b"OggS")):
+            raise AudioError("standard input is a sound file, not raw samples: name the file instead of -")
+        begun = True
         data = rest + data
         whole = len(data) // 2 * 2
         rest = data[whole:]

@@ -119,9 +119,8 @@ def make_scene(sounds: Sounds, config: SceneConfig, rng: np.random.Generator) ->
         speech[first:last] += piece[first - position : last - position]
         if end and position + start >= 0 and position + end <= samples:
             keywords.append(((position + start) / SAMPLE_RATE, (position + end) / SAMPLE_RATE))
-        elif (
-            end and position + end > 0 and position + start < samples
-        ):  # a keyword half heard is neither: take it out again
+        elif end and position + end > 0 and position + start < samples:
+            # A keyword half heard is neither: take it out again.
             speech[first:last] -= piece[first - position : last - position]
         position += len(piece) + len(_pause(config, rng))
     waveform = torch.from_numpy(speech)
@@ -138,8 +137,9 @@ def make_scene(sounds: Sounds, config: SceneConfig, rng: np.random.Generator) ->
 
 
 def long_stream(sounds: Sounds, snr_db: float, config: SceneConfig | None = None, seed: int = 0) -> Scene:
-    """One long stream in which every keyword clip is said once, as it was recorded, among other words and talk, in noise.
+    """One long stream in which every keyword clip is said once, at its own speed, among other words and talk, in noise.
 
+    Most clips are cut to the word, all are faded in and out and brought to one level, give or take 3 dB.
     One to three other pieces come before each keyword, with pauses, and at least two seconds between keywords: a detector that holds off
     after a detection could not hear the next one sooner. The noise changes every 20 s and is ``snr_db`` dB below the mean power of all
     speech. The same seed gives the same stream.

@@ -26,13 +26,11 @@ from kws.streaming import StreamingCRNN
 from kws.train import VERSION as TRAIN_VERSION
 from kws.train import Run, TrainConfig, Trainer, TrainingError, drive
 
-VERSION = 2  # of scenes, labels and loss
+VERSION = 2  # of scenes, talk, labels and loss: raise it when one changes, or finished runs would be taken for new ones
 IGNORED = -100
 FRAMES_A_SECOND = SAMPLE_RATE // HOP
-KEYWORD_SECONDS = (
-    0.1,
-    0.45,
-)  # after a word's end, between which a step is of the keyword: its last sound is heard, and what follows
+# After a word's end, between which a step is of the keyword: its last sound is heard, and what follows.
+KEYWORD_SECONDS = (0.1, 0.45)
 SILENT_AFTER = 1.1  # seconds after a word's end from which on it must be over
 KEYWORD_WEIGHT = 2.0  # of such a step in the loss; there are some twenty others for each
 BATCH = 64

@@ -31,7 +31,6 @@ from kws.features import HIGHEST_POWER, HOP, LOWEST_POWER, WINDOW, LogMel, frame
 from kws.model import CRNN
 
 PIECE = 10 * SAMPLE_RATE  # a long chunk is heard in pieces of so many samples: memory stays flat
-
 LOUDEST = 1e6  # samples beyond are bounded: their power would not be a number
 
 
@@ -94,12 +93,8 @@ class StreamingCRNN(nn.Module):
                 f"a kernel of {kernel} frames skips some at a stride of {stride}: this model cannot stream"
             )
         self.carried, self.n_mels = carried, config.n_mels
-        self.frame_samples, self.hop, self.lowest, self.highest = (
-            WINDOW,
-            HOP,
-            LOWEST_POWER,
-            HIGHEST_POWER,
-        )  # TorchScript sees no globals
+        self.frame_samples, self.hop = WINDOW, HOP  # TorchScript sees no globals
+        self.lowest, self.highest = LOWEST_POWER, HIGHEST_POWER
         self.step_frames, self.kernel_frames = stride * self.pool_frames, kernel * self.pool_frames
         self.window = (frames_in(SAMPLE_RATE) - self.kernel_frames) // self.step_frames + 1
         self.step_samples = self.step_frames * HOP

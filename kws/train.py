@@ -171,9 +171,8 @@ class Trainer:
         self.schedule = torch.optim.lr_scheduler.OneCycleLR(
             self.optimizer, config.learning_rate, total_steps=steps, pct_start=config.warm_up
         )
-        holds = (
-            (data.labels[self.train_clips] == 1).reshape(len(self.train_clips), -1).any(1)
-        )  # one label, or one a frame
+        labels = data.labels[self.train_clips].reshape(len(self.train_clips), -1)  # one each, or one a frame
+        holds = (labels == 1).any(1)
         self.draw_weights = torch.where(
             holds, config.keyword_share / holds.sum(), (1 - config.keyword_share) / (~holds).sum()
         )

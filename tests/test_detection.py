@@ -74,8 +74,9 @@ def test_each_keyword_takes_one_detection():
     score = match([Detection(1.2, 0.9), Detection(1.6, 0.9)], [(1.0, 1.5), (1.1, 1.6)])
     assert score.misses == 0
     assert match([Detection(1.2, 0.9), Detection(1.6, 0.9)], [(1.0, 1.5)]).false_alarms == [1.6]
-    assert match([], [(0.0, 1.0)]).miss_rate == 1
-    assert math.isnan(match([], []).miss_rate)
+    assert match([], [(0.0, 1.0)]).misses == 1
+    assert match([], []).misses == 0
+    assert math.isnan(working_points([Heard(np.zeros(5), [], 1.0)], STEP, FIRST, thresholds=[0.5])[0].miss_rate)
 
 
 def test_working_points_against_counting_by_hand():

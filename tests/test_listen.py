@@ -50,6 +50,20 @@ def test_raw_samples_from_standard_input(model):
     assert len(done.stdout.decode().splitlines()) == 2
 
 
+def test_a_sound_file_on_standard_input_is_refused(model, tmp_path):
+    soundfile.write(tmp_path / "a.wav", noise(1, 16_000), 16_000)
+    command = [sys.executable, "-m", "kws.listen", str(model), "-"]
+    done = subprocess.run(command, input=(tmp_path / "a.wav").read_bytes(), cwd=ROOT, capture_output=True)
+    assert done.returncode == 2
+    assert b"is a sound file" in done.stderr
+
+
+def test_options_may_stand_anywhere(model, tmp_path, capsys):
+    soundfile.write(tmp_path / "a.wav", noise(2, 16_000), 16_000)
+    assert main([str(model), "--threshold", "0", str(tmp_path / "a.wav")]) == 0
+    assert len(capsys.readouterr().out.splitlines()) == 2
+
+
 def test_resampling_does_not_depend_on_the_blocks():
     waveform = noise(3, 44_100)[:, 0]
     whole = np.concatenate(list(resampled(iter([waveform]), 44_100)))
@@ -82,6 +96,7 @@ def test_a_file_that_ends_early_says_where(model, tmp_path, capsys, name):
         (["{model}", "{folder}/samples.raw"], "standard input"),
         (["{folder}/stream.onnx", "{folder}/text.wav"], "OnnxStream"),
         (["{model}", "-", "--rate", "5"], "--rate is 5"),
+        (["{model}", "{folder}/text.wav", "--rate", "8000"], "tells its own"),
         (["{model}", "{folder}/text.wav", "--threshold", "7"], "threshold must be"),
         (["{weights}/tc_resnet8.pt", "{folder}/text.wav"], "only a CRNN"),
     ],
