@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from kws.audio import fit_to_length, read_audio
 from kws.augment import WaveformAugmentation, augment_waveforms
-from kws.corpora import CLIP_SAMPLES, folder_corpus, load_noises
+from kws.corpora import CLIP_SAMPLES, CorpusError, folder_corpus, load_noises
 from kws.data import TrainingData, decode, training_data
 from kws.features import LogMel
 from kws.model import CRNN
@@ -86,7 +86,11 @@ def main() -> None:
     parser.add_argument("keyword")
     parser.add_argument("--clips", type=int, help="take only so many clips, evenly spread")
     arguments = parser.parse_args()
-    corpus = folder_corpus(arguments.folder)
+    try:
+        corpus = folder_corpus(arguments.folder)
+        corpus.labels(arguments.keyword)
+    except CorpusError as error:
+        raise SystemExit(f"error: {error}") from None
     if arguments.clips:
         corpus = replace(
             corpus, clips=tuple(corpus.clips[i * len(corpus.clips) // arguments.clips] for i in range(arguments.clips))

@@ -20,7 +20,7 @@ import torch
 from kws.audio import SAMPLE_RATE, AudioError
 from kws.checkpoint import CheckpointError
 from kws.detection import HOLD_OFF, Detection, Detector
-from kws.streaming import load_stream
+from kws.streaming import StreamingModel, load_stream
 
 BLOCK_SECONDS = 0.2  # of a live source: how often it is asked
 FILE_BLOCK_SECONDS = 2.0
@@ -42,6 +42,11 @@ def main(arguments: list[str] | None = None) -> int:
     torch.set_num_threads(1)
     try:
         model = load_stream(options.model)
+        if isinstance(model, StreamingModel):
+            print(
+                f"note: {options.model} is a checkpoint, asked about every last second; one that was trained on clips is often wrong in a stream",
+                file=sys.stderr,
+            )
         detector = Detector(
             model.threshold if options.threshold is None else options.threshold,
             model.smoothing if options.smoothing is None else options.smoothing,

@@ -124,7 +124,9 @@ def test_no_microphone_is_told(model, capsys, monkeypatch):
 def test_a_checkpoint_can_be_listened_with(tmp_path, capsys):
     soundfile.write(tmp_path / "a.wav", noise(3, 16_000), 16_000)
     assert main([str(WEIGHTS / "rnn_int8.pt"), str(tmp_path / "a.wav"), "--threshold", "0"]) == 0
-    assert len(capsys.readouterr().out.splitlines()) == 3
+    output = capsys.readouterr()
+    assert len(output.out.splitlines()) == 3
+    assert "trained on clips" in output.err
 
 
 def test_blocks_of_a_file_are_the_file(tmp_path):
