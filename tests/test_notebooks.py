@@ -14,7 +14,7 @@ TINY = {
     "KWS_KEYWORD": "marvin",
     "KWS_CLIPS": "240",
     "KWS_SEEDS": "1",
-    "KWS_EPOCHS": "2",
+    "KWS_EPOCHS": "1",
     "KWS_VIEWS": "1",
     "KWS_SCENES": "128",
 }
