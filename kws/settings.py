@@ -18,10 +18,11 @@ class Settings:
         corpus: "synthetic" (made on the spot), "speech_commands_v0.01" or "speech_commands_v0.02" (downloaded), or a folder of that shape.
         keyword: the word to hear; for the synthetic corpus any word.
         seeds: models trained of each kind, from seed 0.
-        epochs: of each training. views: augmented views of each training clip.
+        epochs: of each training. views: augmented views of each training clip; 0 is as many as ``kws.data.enough_views`` says.
         clips: size of the synthetic corpus.
         scenes: of the streaming models' training. talk: folder of recorded talk without the keyword, on which false alarms are counted; "" is
-            synthetic talk by other voices.
+            synthetic talk by other voices. voices: folder of neural voices in Piper's format that say half of the talk to train on; "" is
+            espeak-ng alone.
         cache: folder for what can be made again: synthetic corpora, downloads, decoded clips, views, training runs.
     """
 
@@ -29,10 +30,11 @@ class Settings:
     keyword: str = "sheila"
     seeds: int = 3
     epochs: int = 50
-    views: int = 8
+    views: int = 0
     clips: int = 3600
     scenes: int = 16_000
     talk: str = ""
+    voices: str = ""
     cache: str = ".cache"
 
     @classmethod
@@ -54,9 +56,9 @@ class Settings:
         settings = replace(
             settings, keyword=word_of(settings.keyword) if settings.corpus == "synthetic" else settings.keyword
         )
-        for name in ("seeds", "epochs", "views", "clips", "scenes"):
-            if getattr(settings, name) < 1:
-                raise ValueError(f"{name} must be at least 1, got {getattr(settings, name)}")
+        for name, least in (("seeds", 1), ("epochs", 1), ("views", 0), ("clips", 1), ("scenes", 1)):
+            if getattr(settings, name) < least:
+                raise ValueError(f"{name} must be at least {least}, got {getattr(settings, name)}")
         return settings
 
     def open_corpus(self) -> Corpus:

@@ -1,8 +1,10 @@
 """The streaming models by name: what they are trained on, how, and where they go."""
 
+import hashlib
 from dataclasses import replace
 from pathlib import Path
 
+from kws.cache import cached, fingerprint
 from kws.checkpoint import save_model
 from kws.compress import fold_batch_norm
 from kws.corpora import load_noises
@@ -10,11 +12,13 @@ from kws.data import ClipData, TrainingData
 from kws.distill import DistillConfig
 from kws.evaluate import provenance
 from kws.ladder import BASE, BEYOND, TEACHER, Rung, seed_path
+from kws.neural_voice import NeuralVoice, find_voices
 from kws.scenes import Sounds, halves, sounds_of
 from kws.settings import Settings
 from kws.split import Split
 from kws.stream_training import StreamLessons, stream_data, train_stream
-from kws.talk import synthetic_talk
+from kws.talk import VERSION as TALK_VERSION
+from kws.talk import Talk, synthetic_talk
 from kws.train import Run, TrainConfig
 
 FROM_TEACHER = DistillConfig(labels=0.1, logits=0.9, temperature=2.0)
@@ -28,11 +32,15 @@ RUNGS = {
 
 
 def gather(clips: ClipData, keyword: str, split: Split, settings: Settings) -> dict[str, Sounds]:
-    """The sounds of each subset, by speakers, and of talk by different voices; the second half of each noise is for test only."""
+    """The sounds of each subset, by speakers, and of talk by different voices; the second half of each noise is for test only.
+
+    Neural voices talk for training only: a model must not be chosen or judged on a voice that it has learned from.
+    """
     heard, unheard = halves(load_noises(clips.corpus))
     minutes = settings.scenes / 100
+    voices = find_voices(settings.voices) if settings.voices else []
     talk = {
-        "train": synthetic_talk(keyword, minutes, round(6 * minutes), seed=0, speakers=400),
+        "train": _talk(keyword, minutes, round(6 * minutes), voices, settings.cache),
         "validation": synthetic_talk(keyword, minutes / 6, 0, seed=1),
         "test": synthetic_talk(keyword, minutes / 6, 0, seed=2),
     }
@@ -40,6 +48,21 @@ def gather(clips: ClipData, keyword: str, split: Split, settings: Settings) -> d
         subset: sounds_of(clips, keyword, split[subset], unheard if subset == "test" else heard, talk[subset])
         for subset in ("train", "validation", "test")
     }
+
+
+def _talk(keyword: str, minutes: float, keywords: int, voices: list[Path], cache: str) -> Talk:
+    """Talk to train on, so many minutes by espeak-ng and as many by neural voices; neural ones are slow, so the talk is kept."""
+    if voices:
+        minutes *= 2
+
+    def make() -> dict:
+        talk = synthetic_talk(keyword, minutes, keywords, 0, 400, [NeuralVoice(path) for path in voices])
+        return {"phrases": talk.phrases, "keywords": talk.keywords}
+
+    files = [hashlib.sha256(path.read_bytes()).hexdigest() for path in voices]
+    key = fingerprint(TALK_VERSION, keyword, minutes, keywords, files)
+    value = cached(Path(cache) / f"talk-{keyword}.pt", key, make)
+    return Talk(value["phrases"], value["keywords"])
 
 
 def scenes(clips: ClipData, keyword: str, split: Split, sounds: dict[str, Sounds], settings: Settings) -> TrainingData:

@@ -5,6 +5,7 @@ of several seconds, and each step has its own label: keyword for a moment after 
 and for a while after that, and nothing else otherwise.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -71,7 +72,13 @@ def stream_data(
         parts = {}
         for subset, count in (("validation", validation_scenes), ("train", scenes)):
             rng = np.random.default_rng([seed, subset == "train"])
-            parts[subset] = _log_mels(sounds[subset], count, config, rng, f"scenes for {subset}")
+            bar = tqdm(total=count, desc=f"scenes for {subset}", unit="scene")
+            batches = []
+            for batch in log_mels_of(sounds[subset], count, config, rng):
+                batches.append(batch)
+                bar.update(len(batch[0]))
+            bar.close()
+            parts[subset] = [torch.cat(tensors) for tensors in zip(*batches, strict=True)]
         return {
             "labels": torch.cat([parts["validation"][1], parts["train"][1]]),
             "validation": parts["validation"][0],
@@ -98,20 +105,16 @@ def _digest(sounds: Sounds) -> str:
     return fingerprint([(word.start, word.end) for word in words], digest(recordings))
 
 
-def _log_mels(
-    sounds: Sounds, count: int, config: SceneConfig, rng: np.random.Generator, what: str
-) -> tuple[Tensor, Tensor]:
+def log_mels_of(
+    sounds: Sounds, count: int, config: SceneConfig, rng: np.random.Generator
+) -> Iterator[tuple[Tensor, Tensor]]:
+    """So many scenes, some at a time: log-mels (scenes, 40, frames) float16 and labels (scenes, frames)."""
     frames = frames_in(int(config.seconds * SAMPLE_RATE))
     front_end = LogMel()
-    log_mel = torch.empty(count, front_end.mel.n_mels, frames, dtype=torch.float16)
-    labels = torch.empty(count, frames, dtype=torch.int64)
-    with tqdm(total=count, desc=what, unit="scene") as bar:
-        for first in range(0, count, BATCH):
-            batch = [make_scene(sounds, config, rng) for _ in range(min(BATCH, count - first))]
-            log_mel[first : first + len(batch)] = front_end(torch.stack([scene.waveform for scene in batch]))
-            labels[first : first + len(batch)] = torch.stack([frame_labels(s.keywords, frames) for s in batch])
-            bar.update(len(batch))
-    return log_mel, labels
+    for first in range(0, count, BATCH):
+        batch = [make_scene(sounds, config, rng) for _ in range(min(BATCH, count - first))]
+        log_mel = front_end(torch.stack([scene.waveform for scene in batch]))
+        yield log_mel.half(), torch.stack([frame_labels(scene.keywords, frames) for scene in batch])
 
 
 @dataclass(frozen=True)

@@ -183,17 +183,28 @@ def _clips(keyword: str, config: SyntheticConfig) -> Iterator[tuple[str, Tensor]
         yield from zip(names, _scenes(*map(torch.stack, (voices, responses, backgrounds)), config, rng), strict=True)
 
 
-def make_speaker(i: int, config: SyntheticConfig, rng: np.random.Generator, generator: torch.Generator) -> Speaker:
+def room_and_microphone(rng: np.random.Generator, generator: torch.Generator) -> Tensor:
+    """A response (samples,) to convolve a voice with."""
     room = room_responses(torch.tensor([[rng.uniform(0.1, 0.5)]]), torch.tensor([[rng.uniform(0.0, 0.8)]]), generator)
     microphone = torchaudio.functional.highpass_biquad(room, SAMPLE_RATE, rng.uniform(50, 400))
-    microphone = torchaudio.functional.lowpass_biquad(microphone, SAMPLE_RATE, rng.uniform(3000, 7500))
+    return torchaudio.functional.lowpass_biquad(microphone, SAMPLE_RATE, rng.uniform(3000, 7500))[0]
+
+
+def trimmed(waveform: Tensor) -> Tensor:
+    """Without the silence, 34 dB below its peak, before and after."""
+    loud = torch.nonzero(waveform.abs() > 0.02 * waveform.abs().max()).flatten()
+    return waveform[loud[0] : loud[-1] + 1] if len(loud) else waveform
+
+
+def make_speaker(i: int, config: SyntheticConfig, rng: np.random.Generator, generator: torch.Generator) -> Speaker:
+    response = room_and_microphone(rng, generator)
     return Speaker(
         name=hashlib.sha256(f"{config.seed} {i}".encode()).hexdigest()[:8],
         voice=f"{rng.choice(ACCENTS)}+{rng.choice(VARIANTS)}",
         words_per_minute=int(rng.integers(120, 220)),
         pitch=int(rng.integers(20, 85)),
         pitch_range=int(rng.integers(20, 80)),
-        response=microphone[0],
+        response=response,
     )
 
 
@@ -212,9 +223,7 @@ class Mouth:
         pitch_range = int(np.clip(speaker.pitch_range + self.rng.normal(0, 15), 0, 99))
         for _ in range(3):
             samples = self.espeak.say(phonemes, speaker.voice, int(np.clip(pace, 80, 400)), pitch, pitch_range)
-            waveform = self.resample(torch.from_numpy(samples.astype(np.float32) / 32768))
-            loud = torch.nonzero(waveform.abs() > 0.02 * waveform.abs().max()).flatten()
-            waveform = waveform[loud[0] : loud[-1] + 1] if len(loud) else waveform
+            waveform = trimmed(self.resample(torch.from_numpy(samples.astype(np.float32) / 32768)))
             if len(waveform) <= longest * SAMPLE_RATE:
                 break
             pace *= 1.1 * len(waveform) / (longest * SAMPLE_RATE)

@@ -1,10 +1,12 @@
-"""Running speech without the keyword, said by espeak-ng voices: what a model that listens all day must stay silent at.
+"""Running speech without the keyword, said by synthetic voices: what a model that listens all day must stay silent at.
 
 Phrases of common words, of made-up words, and with words that sound like the keyword in between, each said in one go by a voice of
-its own kind. It stands in for recorded talk, which a corpus of single words has not.
+its own kind. It stands in for recorded talk, which a corpus of single words has not. espeak-ng's voices are always there; neural ones,
+which sound like people, are for the user to bring.
 """
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,7 +17,16 @@ from tqdm import tqdm
 from kws.acoustics import convolve
 from kws.audio import SAMPLE_RATE, to_int16
 from kws.corpora import CorpusError
-from kws.synthetic import Mouth, SyntheticConfig, make_speaker, plain_phonemes, similar_words
+from kws.neural_voice import NeuralVoice
+from kws.synthetic import (
+    Mouth,
+    SyntheticConfig,
+    make_speaker,
+    plain_phonemes,
+    room_and_microphone,
+    similar_words,
+    trimmed,
+)
 
 # fmt: off
 WORDS = (
@@ -66,6 +77,7 @@ WORDS = (
 CONSONANTS = "p b t d k g f v s z S m n l r w j h tS dZ T".split()
 VOWELS = "i: I E a A: V 0 O: u: U eI aI oU 3: @ i".split()
 # fmt: on
+VERSION = 1  # of what is said: raise it when that changes, or talk made before would be taken for new
 CONFUSABLE_SHARE, MADE_UP_SHARE = 0.2, 0.15  # of the words of a phrase
 
 
@@ -81,9 +93,15 @@ class Talk:
 
 
 def synthetic_talk(
-    keyword: str, minutes: float, keywords: int = 500, seed: int = 0, speakers: int = 100, progress: bool = True
+    keyword: str,
+    minutes: float,
+    keywords: int = 500,
+    seed: int = 0,
+    speakers: int = 100,
+    voices: Sequence[NeuralVoice] = (),
+    progress: bool = True,
 ) -> Talk:
-    """So many minutes of phrases and so many keywords; the same seed gives the same sound."""
+    """So many minutes of phrases and so many keywords, half of them by the neural voices if there are any; the same seed gives the same sound."""
     rng, generator = np.random.default_rng(seed), torch.Generator().manual_seed(seed)
     mouth = Mouth(rng)
     sound = mouth.espeak.phonemes(keyword.replace("_", " "))
@@ -91,22 +109,61 @@ def synthetic_talk(
         raise CorpusError(f"espeak-ng cannot say the keyword {keyword!r}: give a word in English spelling")
     confusable = _confusable(sound, rng)
     known = {word: mouth.espeak.phonemes(word) for word in WORDS}
-    voices = [make_speaker(i, SyntheticConfig(seed=seed + 1), rng, generator) for i in range(speakers)]
+    people = [make_speaker(i, SyntheticConfig(seed=seed + 1), rng, generator) for i in range(speakers)]
+    neural = [_neural_speaker(voices, rng, generator) for _ in range(speakers if voices else 0)]
 
-    def say(phonemes: list[str]) -> Tensor:
-        speaker = voices[rng.integers(len(voices))]
-        waveform = convolve(mouth.say(phonemes, speaker, longest=30.0)[None], speaker.response[None])[0]
+    def say(words: list[list[str]]) -> Tensor:
+        if neural and rng.random() < 0.5:
+            speaker = neural[rng.integers(len(neural))]
+            waveform = speaker.say(words, rng)
+        else:
+            speaker = people[rng.integers(len(people))]
+            waveform = mouth.say([p for word in words for p in word], speaker, longest=30.0)
+        waveform = convolve(waveform[None], speaker.response[None])[0]
         return to_int16(0.5 * waveform / waveform.abs().max().clamp_min(1e-3))
 
     phrases, left = [], int(minutes * 60 * SAMPLE_RATE)
     with tqdm(desc="speaking phrases", total=round(minutes * 60), unit="s", disable=not progress) as bar:
         while left > 0:
-            phonemes = [p for _ in range(rng.integers(1, 8)) for p in _word(known, confusable, rng)]
-            if not _holds(phonemes, sound):
-                phrases.append(say(phonemes))
+            words = [_word(known, confusable, rng) for _ in range(rng.integers(1, 8))]
+            if not _holds([p for word in words for p in word], sound):
+                phrases.append(say(words))
                 left -= len(phrases[-1])
                 bar.update(min(len(phrases[-1]) / SAMPLE_RATE, bar.total - bar.n))
-    return Talk(phrases, [say(sound) for _ in range(keywords)])
+    return Talk(phrases, [say([sound]) for _ in range(keywords)])
+
+
+@dataclass(frozen=True)
+class _NeuralSpeaker:
+    """One of the speakers of a neural voice, made larger or smaller, in a room at a microphone."""
+
+    voice: NeuralVoice
+    speaker: int
+    size: float
+    pace: float
+    variety: float
+    rhythm: float
+    response: Tensor
+
+    def say(self, words: list[list[str]], rng: np.random.Generator) -> Tensor:
+        """Float (samples,), a little different every time."""
+        size, pace = (x * math.exp(rng.normal(0, spread)) for x, spread in ((self.size, 0.03), (self.pace, 0.1)))
+        return trimmed(self.voice.say(words, self.speaker, pace, size, self.variety, self.rhythm))
+
+
+def _neural_speaker(
+    voices: Sequence[NeuralVoice], rng: np.random.Generator, generator: torch.Generator
+) -> _NeuralSpeaker:
+    voice = voices[rng.integers(len(voices))]
+    return _NeuralSpeaker(
+        voice,
+        speaker=int(rng.integers(voice.speakers)),
+        size=math.exp(rng.uniform(math.log(0.85), math.log(1.5))),  # from a large man to a child
+        pace=1 / rng.uniform(0.75, 1.25),
+        variety=rng.uniform(0.4, 1.0),
+        rhythm=rng.uniform(0.5, 1.1),
+        response=room_and_microphone(rng, generator),
+    )
 
 
 def _confusable(sound: list[str], rng: np.random.Generator) -> list[list[str]]:

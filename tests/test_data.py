@@ -8,7 +8,7 @@ from conftest import tone
 
 from kws.checkpoint import Provenance, save_model
 from kws.corpora import folder_corpus
-from kws.data import decode, training_data
+from kws.data import decode, enough_views, training_data
 from kws.evaluate import judge, judge_checkpoint, keyword_probability
 from kws.features import LogMel
 from kws.model import CRNN
@@ -51,7 +51,7 @@ def test_cached_clips_and_views(tone_folder, tmp_path, capsys):
 
     first_clips, first = prepare()
     times = {p.name: p.stat().st_mtime_ns for p in cache.iterdir()}
-    assert set(times) == {"tones-clips.pt", "tones-views-published.pt"}
+    assert set(times) == {"tones-clips.pt", "tones-2-views-published.pt"}
     again_clips, again = prepare()
     assert {p.name: p.stat().st_mtime_ns for p in cache.iterdir()} == times
     assert torch.equal(first_clips.waveforms, again_clips.waveforms)
@@ -108,3 +108,7 @@ def test_a_checkpoint_is_judged_on_its_own_split_only(clips, tmp_path):
         judge_checkpoint(tmp_path / "m.pt", training_data(clips, "high", right.split, views=0))
     with pytest.raises(KeyError, match="no subset 'tests'"):
         judge(model, right, "tests")
+
+
+def test_the_fewer_the_clips_the_more_views():
+    assert [enough_views(clips) for clips in (1, 6581, 16_000, 46_604)] == [24, 24, 10, 4]
