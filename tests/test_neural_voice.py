@@ -1,0 +1,123 @@
+"""Neural voices: phonemes to IPA, pace and size, the same sound again; with a made-up voice in Piper's format that says noise."""
+
+import json
+
+import numpy as np
+import onnx
+import pytest
+import torch
+from onnx import TensorProto, helper
+
+from kws.corpora import CorpusError
+from kws.espeak import Espeak
+from kws.neural_voice import NeuralVoice, find_voices, ipa
+from kws.synthetic import COMMON_WORDS
+from kws.talk import CONSONANTS, VOWELS, WORDS, synthetic_talk
+
+SIGNS = {sign: [i] for i, sign in enumerate("_^$ abdehijklmnoprstuvwzæðŋɐɑɔəɚɛɜɡɪɫɹɾʃʊʌʒʔˈˌːθfx")}
+SAMPLES = 100  # of noise for each id
+
+
+def write_voice(path, speakers=1):
+    """A voice that says ``SAMPLES`` samples of noise for each id, times the length scale; as quiet as its speaker's number is high."""
+    inputs = [
+        helper.make_tensor_value_info("input", TensorProto.INT64, [1, "n"]),
+        helper.make_tensor_value_info("input_lengths", TensorProto.INT64, [1]),
+        helper.make_tensor_value_info("scales", TensorProto.FLOAT, [3]),
+    ]
+    nodes = [
+        helper.make_node("Gather", ["scales", "one"], ["scale"]),
+        helper.make_node("Cast", ["input_lengths"], ["ids"], to=TensorProto.FLOAT),
+        helper.make_node("Mul", ["ids", "samples"], ["length"]),
+        helper.make_node("Mul", ["length", "scale"], ["scaled"]),
+        helper.make_node("Cast", ["scaled"], ["shape"], to=TensorProto.INT64),
+        helper.make_node("ConstantOfShape", ["shape"], ["silence"]),
+        helper.make_node("RandomNormalLike", ["silence"], ["noise"]),
+    ]
+    constants = [
+        helper.make_tensor("one", TensorProto.INT64, [1], [1]),
+        helper.make_tensor("samples", TensorProto.FLOAT, [1], [SAMPLES]),
+    ]
+    if speakers > 1:
+        inputs.append(helper.make_tensor_value_info("sid", TensorProto.INT64, [1]))
+        nodes += [
+            helper.make_node("Cast", ["sid"], ["number"], to=TensorProto.FLOAT),
+            helper.make_node("Pow", ["tenth", "number"], ["gain"]),
+            helper.make_node("Mul", ["noise", "gain"], ["output"]),
+        ]
+        constants.append(helper.make_tensor("tenth", TensorProto.FLOAT, [1], [0.1]))
+    else:
+        nodes.append(helper.make_node("Identity", ["noise"], ["output"]))
+    output = helper.make_tensor_value_info("output", TensorProto.FLOAT, ["m"])
+    graph = helper.make_graph(nodes, "voice", inputs, [output], constants)
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), path)
+    config = {"audio": {"sample_rate": 22050}, "num_speakers": speakers, "phoneme_id_map": SIGNS}
+    path.with_name(f"{path.name}.json").write_text(json.dumps(config))
+    return path
+
+
+@pytest.fixture
+def voice(tmp_path):
+    return write_voice(tmp_path / "noise.onnx")
+
+
+def test_phonemes_become_ipa():
+    assert ipa(["h", "'a", "p", "i"]) == "hˈæpi"
+    assert ipa(["tS", "'3:", "tS"]) == "tʃˈɜːtʃ"
+    espeak = Espeak()
+    words = [espeak.phonemes(word) for word in {*WORDS, *COMMON_WORDS}]
+    words += [[consonant, vowel] for consonant in CONSONANTS for vowel in VOWELS]
+    assert {sign for word in words for sign in ipa(word)} <= set(SIGNS)  # none of espeak-ng's own names is left
+
+
+def test_pace_and_size(voice):
+    """Start, end and each sign, all but the end followed by a blank; at 16 kHz."""
+    seconds = SAMPLES * (2 * (4 + 1 + 2) + 3) / 22050  # "hæpi", a space, "tu"
+    words = [["h", "'a", "p", "i"], ["t", "u"]]
+    seconds += 2 * SAMPLES / 22050  # and the stress mark
+    speaker = NeuralVoice(voice)
+    assert len(speaker.say(words)) / 16000 == pytest.approx(seconds, rel=0.01)
+    assert len(speaker.say(words, pace=2.0)) / 16000 == pytest.approx(seconds / 2, rel=0.01)
+    assert len(speaker.say(words, size=1.3)) / 16000 == pytest.approx(seconds, rel=0.01)
+    assert len(speaker.say([["h", "'a", "p", "Q"]])) < len(speaker.say([["h", "'a", "p", "i"]]))  # a sign it has not
+
+
+def test_the_same_calls_give_the_same_sound(voice):
+    first, second = NeuralVoice(voice), NeuralVoice(voice)
+    a = [first.say([["h", "'a"]]) for _ in range(2)]
+    assert not torch.equal(*a)
+    assert all(torch.equal(x, second.say([["h", "'a"]])) for x in a)
+    assert not torch.equal(a[0], NeuralVoice(voice, seed=1).say([["h", "'a"]]))
+
+
+def test_one_of_many_speakers(tmp_path):
+    many = NeuralVoice(write_voice(tmp_path / "many.onnx", speakers=2))
+    assert many.speakers == 2
+    loud, quiet = (many.say([["h", "'a", "p", "i"]], speaker).std() for speaker in (0, 1))
+    assert quiet < 0.2 * loud
+
+
+def test_what_is_no_voice_is_refused(tmp_path, voice):
+    assert find_voices(tmp_path) == [voice]
+    with pytest.raises(CorpusError, match="no Piper voice"):
+        find_voices(tmp_path / "nowhere")
+    voice.write_bytes(b"not ONNX")
+    with pytest.raises(CorpusError, match=r"noise.onnx: onnxruntime cannot load it"):
+        NeuralVoice(voice)
+    voice.with_name("noise.onnx.json").write_text('{"audio": {}}')
+    with pytest.raises(CorpusError, match="not that of a Piper voice"):
+        NeuralVoice(voice)
+
+
+def test_half_of_the_talk_is_theirs(voice):
+    """Noise fills all of a phrase, at every frequency; of espeak-ng's voices none has as much above 4 kHz."""
+
+    def high(phrase):
+        power = np.abs(np.fft.rfft(phrase.numpy())) ** 2
+        return power[len(power) // 4 : len(power) * 3 // 8].sum() / power.sum()
+
+    talk = synthetic_talk("happy", 1.0, keywords=20, voices=[NeuralVoice(voice)], progress=False)
+    again = synthetic_talk("happy", 1.0, keywords=20, voices=[NeuralVoice(voice)], progress=False)
+    assert all(torch.equal(a, b) for a, b in zip(talk.phrases, again.phrases, strict=True))
+    alone = synthetic_talk("happy", 1.0, keywords=20, progress=False)
+    assert np.mean([high(k) > 0.05 for k in talk.keywords]) > np.mean([high(k) > 0.05 for k in alone.keywords])
