@@ -6,6 +6,7 @@ heard, as the frozen long stream on which misses and false alarms are counted.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import torch
@@ -38,6 +39,13 @@ class Sounds:
     words: Sequence[Word]
     talk: Sequence[Tensor]
     noises: Sequence[Tensor]
+
+    @cached_property
+    def clear(self) -> list[Word]:
+        """The keywords about as long as most: of the others the bounds may be wrong, and what seems half of the word may be all of it."""
+        lengths = [word.end - word.start for word in self.keywords]
+        usual = np.median(lengths) if lengths else 0
+        return [word for word, length in zip(self.keywords, lengths, strict=True) if 0.6 < length / usual < 1.6]
 
 
 @dataclass(frozen=True)
@@ -212,11 +220,11 @@ def _piece(
         )
         return _said(crossed, 0, len(crossed), config, rng)
     if rng.random() < config.altered_share:
-        piece = _altered(_choose(sounds.keywords, rng), _choose(sounds.words, rng), rng)
+        piece = _altered(_choose(sounds.clear, rng), _choose(sounds.words, rng), rng)
     elif rng.random() < config.part_share:
         share = rng.uniform(0.2, 0.5)
         first = 0.0 if rng.random() < 0.5 else 1 - share
-        piece = _part(_choose(sounds.keywords, rng), first, first + share)
+        piece = _part(_choose(sounds.clear, rng), first, first + share)
     elif sounds.talk and rng.random() < config.talk_share:
         piece = to_float(_choose(sounds.talk, rng)).numpy()
     elif rng.random() < config.splice_share:

@@ -12,6 +12,7 @@ from kws.data import ClipData, TrainingData
 from kws.distill import DistillConfig
 from kws.evaluate import provenance
 from kws.ladder import BASE, BEYOND, TEACHER, Rung, seed_path
+from kws.mining import add_hardest
 from kws.neural_voice import NeuralVoice, find_voices
 from kws.scenes import Sounds, halves, sounds_of
 from kws.settings import Settings
@@ -22,13 +23,15 @@ from kws.talk import Talk, synthetic_talk
 from kws.train import Run, TrainConfig
 
 FROM_TEACHER = DistillConfig(labels=0.1, logits=0.9, temperature=2.0)
+STREAMING_BASE = replace(BASE["base"].config, norm=True, relu=True)  # batch norm is folded in: as large as the base
+SCOUT = Rung("scout", replace(TEACHER["teacher"].config, hidden=64), epochs=0.2, learning_rate=5e-3, weight_decay=0.02)
 RUNGS = {
-    "streaming_teacher": Rung(
-        "teacher", replace(TEACHER["teacher"].config, hidden=64), epochs=0.28, learning_rate=5e-3, weight_decay=0.02
-    ),
-    "streaming_base": Rung("base", BASE["base"].config, FROM_TEACHER, 0.8, learning_rate=8e-3, weight_decay=0.02),
-    "streaming_small": Rung("small", BEYOND, FROM_TEACHER, 2.0, learning_rate=1.5e-2, weight_decay=0.02),
+    "streaming_teacher": replace(SCOUT, title="teacher", epochs=0.22),
+    "streaming_base": Rung("base", STREAMING_BASE, FROM_TEACHER, 0.3, learning_rate=8e-3, weight_decay=0.02),
+    "streaming_small": Rung("small", BEYOND, FROM_TEACHER, 0.8, learning_rate=1.5e-2, weight_decay=0.02),
 }
+MINING = ((3.0, 0.375), (5.0, 0.75))
+"""Rounds of mining: candidates, and how many of them are kept, times the scenes trained on at first."""
 
 
 def gather(clips: ClipData, keyword: str, split: Split, settings: Settings) -> dict[str, Sounds]:
@@ -72,6 +75,19 @@ def scenes(clips: ClipData, keyword: str, split: Split, sounds: dict[str, Sounds
     )
 
 
+def mine(data: TrainingData, sounds: dict[str, Sounds], settings: Settings) -> tuple[TrainingData, list[Run]]:
+    """The scenes and, of many more without the keyword, the hardest; and the scouts that looked for them, one a round.
+
+    A scout is a teacher that was trained on all scenes found so far.
+    """
+    scouts = []
+    for i, (candidates, keep) in enumerate(MINING, 1):
+        scouts.append(_train(SCOUT, f"scout {i}", data, settings, 0, None))
+        counts = (max(1, round(settings.scenes * share)) for share in (candidates, keep))
+        data = add_hardest(data, scouts[-1].model, sounds["train"], *counts, seed=i, cache=settings.cache)
+    return data, scouts
+
+
 def fit(
     name: str,
     data: TrainingData,
@@ -90,17 +106,23 @@ def fit(
             f"{name} learns from {'labels alone' if rung.learns is None else 'a teacher: give its lessons'}"
         )
     for seed in range(settings.seeds if seeds is None else seeds):
-        config = TrainConfig(
-            epochs=max(1, round(settings.epochs * rung.epochs)),
-            learning_rate=rung.learning_rate,
-            weight_decay=rung.weight_decay,
-            keep="last",
-            clean_share=0.0,
-            label_smoothing=0.0,
-        )
-        taught = (lessons, rung.learns) if lessons else ()
-        run = train_stream(data, rung.config, config, seed, *taught, runs=Path(settings.cache) / "runs", name=name)
+        run = _train(rung, name, data, settings, seed, lessons)
         runs.append(run)
         about = provenance(data, seed, {"validation loss": run.validation_loss})
         save_model(seed_path(results, name, data.split.kind, seed), fold_batch_norm(run.model), about)
     return runs
+
+
+def _train(
+    rung: Rung, name: str, data: TrainingData, settings: Settings, seed: int, lessons: StreamLessons | None
+) -> Run:
+    config = TrainConfig(
+        epochs=max(1, round(settings.epochs * rung.epochs)),
+        learning_rate=rung.learning_rate,
+        weight_decay=rung.weight_decay,
+        keep="last",
+        clean_share=0.0,
+        label_smoothing=0.0,
+    )
+    taught = (lessons, rung.learns) if lessons else ()
+    return train_stream(data, rung.config, config, seed, *taught, runs=Path(settings.cache) / "runs", name=name)
