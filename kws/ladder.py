@@ -180,9 +180,9 @@ def publish_best(results: str, seeds: int, kind: str = "published") -> dict[str,
     return published
 
 
-def teach_all(results: str, sets: dict[str, TrainingData], rungs: dict[str, Rung] = RUNGS) -> dict[str, Lessons]:
-    """Lessons of the saved teacher of each kind of split, for all layers that some of the networks learn from."""
-    learns = [rung.learns for rung in rungs.values() if rung.learns and rung.learns.layers]
+def teach_all(results: str, sets: dict[str, TrainingData]) -> dict[str, Lessons]:
+    """Lessons of the saved teacher of each kind of split, for all layers that some network learns from."""
+    learns = [rung.learns for rung in RUNGS.values() if rung.learns and rung.learns.layers]
     layers = sorted({other for config in learns for _, other in config.pairs})
     return {kind: teach(seed_path(results, "teacher", kind, 0), data, layers) for kind, data in sets.items()}
 

@@ -59,7 +59,7 @@ class NeuralVoice:
             config = json.loads(path.with_name(f"{path.name}.json").read_text())
             self.sample_rate, self.signs = int(config["audio"]["sample_rate"]), config["phoneme_id_map"]
             self.speakers = max(1, int(config.get("num_speakers", 1)))
-            start, end, blank = (self.signs[sign] for sign in "^$_")
+            start, end, blank = (list(self.signs[sign]) for sign in "^$_")
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise CorpusError(f"{path}: its JSON is not that of a Piper voice ({error!r})") from error
         self._start, self._end, self._blank = start, end, blank

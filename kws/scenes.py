@@ -45,7 +45,8 @@ class Sounds:
         """The keywords about as long as most: of the others the bounds may be wrong, and what seems half of the word may be all of it."""
         lengths = [word.end - word.start for word in self.keywords]
         usual = np.median(lengths) if lengths else 0
-        return [word for word, length in zip(self.keywords, lengths, strict=True) if 0.6 < length / usual < 1.6]
+        alike = [w for w, length in zip(self.keywords, lengths, strict=True) if 0.6 * usual < length < 1.6 * usual]
+        return alike or list(self.keywords)
 
 
 @dataclass(frozen=True)

@@ -56,6 +56,9 @@ class Settings:
         settings = replace(
             settings, keyword=word_of(settings.keyword) if settings.corpus == "synthetic" else settings.keyword
         )
+        for name in ("talk", "voices"):
+            if (folder := getattr(settings, name)) and not Path(folder).is_dir():
+                raise ValueError(f"{name} is {folder!r}, which is no folder")
         for name, least in (("seeds", 1), ("epochs", 1), ("views", 0), ("clips", 1), ("scenes", 1)):
             if getattr(settings, name) < least:
                 raise ValueError(f"{name} must be at least {least}, got {getattr(settings, name)}")

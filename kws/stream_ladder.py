@@ -54,7 +54,7 @@ def gather(clips: ClipData, keyword: str, split: Split, settings: Settings) -> d
 
 
 def _talk(keyword: str, minutes: float, keywords: int, voices: list[Path], cache: str) -> Talk:
-    """Talk to train on, so many minutes by espeak-ng and as many by neural voices; neural ones are slow, so the talk is kept."""
+    """Talk to train on, about so many minutes by espeak-ng and as many by neural voices; neural ones are slow, so the talk is kept."""
     if voices:
         minutes *= 2
 
@@ -62,7 +62,8 @@ def _talk(keyword: str, minutes: float, keywords: int, voices: list[Path], cache
         talk = synthetic_talk(keyword, minutes, keywords, 0, 400, [NeuralVoice(path) for path in voices])
         return {"phrases": talk.phrases, "keywords": talk.keywords}
 
-    files = [hashlib.sha256(path.read_bytes()).hexdigest() for path in voices]
+    files = [file for path in voices for file in (path, path.with_name(f"{path.name}.json"))]
+    files = [hashlib.sha256(file.read_bytes()).hexdigest() for file in files]
     key = fingerprint(TALK_VERSION, keyword, minutes, keywords, files)
     value = cached(Path(cache) / f"talk-{keyword}.pt", key, make)
     return Talk(value["phrases"], value["keywords"])

@@ -77,7 +77,8 @@ WORDS = (
 CONSONANTS = "p b t d k g f v s z S m n l r w j h tS dZ T".split()
 VOWELS = "i: I E a A: V 0 O: u: U eI aI oU 3: @ i".split()
 # fmt: on
-VERSION = 2  # of what is said: raise it when that changes, or talk made before would be taken for new
+VERSION = 3  # of what is said: raise it when that changes, or talk made before would be taken for new
+ALIKE = {"i:": "i", "I": "i", "0": "A:", "02": "A:", "e": "E", "aa": "a"}
 CONFUSABLE_SHARE, MADE_UP_SHARE = 0.2, 0.15  # of the words of a phrase
 
 
@@ -101,7 +102,10 @@ def synthetic_talk(
     voices: Sequence[NeuralVoice] = (),
     progress: bool = True,
 ) -> Talk:
-    """So many minutes of phrases and so many keywords, half of them by the neural voices if there are any; the same seed gives the same sound."""
+    """So many minutes of phrases and so many keywords, about half of them by the neural voices if there are any.
+
+    The same seed, with voices newly made, gives the same sound.
+    """
     rng, generator = np.random.default_rng(seed), torch.Generator().manual_seed(seed)
     mouth = Mouth(rng)
     sound = mouth.espeak.phonemes(keyword.replace("_", " "))
@@ -199,8 +203,8 @@ def _neighbours(sound: list[str]) -> list[list[str]]:
 
 
 def _as_heard(phonemes: list[str]) -> list[str]:
-    """Without stress marks, and without a difference between the vowels of *fit* and *feet*, which accents mix up at a word's end."""
-    return ["i" if phoneme in ("i:", "I") else phoneme for phoneme in plain_phonemes(phonemes)]
+    """Without stress marks, and with one name for vowels that some accent or voice says alike, such as those of *fit* and *feet*."""
+    return [ALIKE.get(phoneme, phoneme) for phoneme in plain_phonemes(phonemes)]
 
 
 def _holds(phonemes: list[str], keyword: list[str]) -> bool:
