@@ -5,6 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from torch import nn
 from tqdm import tqdm
 
 from kws.checkpoint import CheckpointError, load_safely, save_whole
@@ -13,6 +14,11 @@ from kws.checkpoint import CheckpointError, load_safely, save_whole
 def fingerprint(*parts: Any) -> str:
     """A short name for any values with a faithful ``repr`` (numbers, strings, tuples, frozen dataclasses)."""
     return hashlib.sha256(repr(parts).encode()).hexdigest()[:16]
+
+
+def raw_weights(model: nn.Module) -> list[bytes]:
+    """The bytes of each tensor of a model, for ``fingerprint``."""
+    return [tensor.numpy().tobytes() for tensor in model.state_dict().values()]
 
 
 def cached(path: str | Path | None, key: str, make: Callable[[], dict]) -> dict:

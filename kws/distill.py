@@ -22,7 +22,7 @@ import torch
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from kws.cache import fingerprint
+from kws.cache import fingerprint, raw_weights
 from kws.checkpoint import load_model, load_provenance
 from kws.data import TrainingData
 from kws.split import require_split
@@ -135,9 +135,7 @@ def teach(teacher: str | Path, data: TrainingData, layers: Sequence[str] = ()) -
         {name: step_ends(model, name, clean.shape[2], said[name][0].shape[1]) for name in layers},
         model.config.n_mels,
         data.split.fingerprint,
-        fingerprint(
-            VERSION, data.key, sorted(layers), *(tensor.numpy().tobytes() for tensor in model.state_dict().values())
-        ),
+        fingerprint(VERSION, data.key, sorted(layers), *raw_weights(model)),
     )
 
 

@@ -182,8 +182,7 @@ def publish_best(results: str, seeds: int, kind: str = "published") -> dict[str,
 
 def teach_all(results: str, sets: dict[str, TrainingData]) -> dict[str, Lessons]:
     """Lessons of the saved teacher of each kind of split, for all layers that some network learns from."""
-    learns = [rung.learns for rung in RUNGS.values() if rung.learns and rung.learns.layers]
-    layers = sorted({other for config in learns for _, other in config.pairs})
+    layers = sorted({other for rung in RUNGS.values() if rung.learns for _, other in rung.learns.pairs})
     return {kind: teach(seed_path(results, "teacher", kind, 0), data, layers) for kind, data in sets.items()}
 
 

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from kws.cache import cached, fingerprint
+from kws.cache import cached, fingerprint, raw_weights
 from kws.data import TrainingData
 from kws.model import CRNN
 from kws.scenes import SceneConfig, Sounds
@@ -39,8 +39,7 @@ def add_hardest(
     if not 1 <= keep <= candidates:
         raise ValueError(f"cannot keep {keep} of {candidates} scenes")
     without = replace(config, no_keyword=1.0)
-    weights = [tensor.numpy().tobytes() for tensor in model.state_dict().values()]
-    key = fingerprint(VERSION, data.key, without, candidates, keep, seed, *weights)
+    key = fingerprint(VERSION, data.key, without, candidates, keep, seed, *raw_weights(model))
     file = None if cache is None else Path(cache) / f"{data.corpus.name}-mined-{data.keyword}-{seed}.pt"
     found = cached(file, key, lambda: {"log_mel": hardest(model, sounds, candidates, keep, without, seed)})["log_mel"]
     first = len(data.labels)

@@ -59,10 +59,11 @@ class NeuralVoice:
             config = json.loads(path.with_name(f"{path.name}.json").read_text())
             self.sample_rate, self.signs = int(config["audio"]["sample_rate"]), config["phoneme_id_map"]
             self.speakers = max(1, int(config.get("num_speakers", 1)))
-            start, end, blank = (list(self.signs[sign]) for sign in "^$_")
+            self._start, self._end, self._blank = (list(self.signs[sign]) for sign in "^$_")
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise CorpusError(f"{path}: its JSON is not that of a Piper voice ({error!r})") from error
-        self._start, self._end, self._blank = start, end, blank
+        if unknown := sorted({sign for spoken in IPA.values() for sign in spoken} - set(self.signs)):
+            raise CorpusError(f"{path}: it has no sign for {' '.join(unknown)}: it does not speak English IPA")
         onnxruntime.set_seed(seed)
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = 1  # with more, sums may come in another order
@@ -80,9 +81,10 @@ class NeuralVoice:
         variety: float = 0.667,
         rhythm: float = 0.8,
     ) -> Tensor:
-        """Words of espeak-ng's phonemes, said in one go: float (samples,) at 16 kHz.
+        """Words of espeak-ng's phonemes, said in one go: float (samples,) at 16 kHz. A sign that the voice has not is left out.
 
         Args:
+            speaker: from 0 to ``speakers`` - 1.
             pace: 2 is twice as fast.
             size: 1.2 raises pitch and formants by a fifth, as a shorter throat does; the pace stays.
             variety, rhythm: how freely sounds and their lengths differ from one time to the next; 0 is always the same.

@@ -58,13 +58,15 @@ def _talk(keyword: str, minutes: float, keywords: int, voices: list[Path], cache
     if voices:
         minutes *= 2
 
+    said = (keyword, minutes, keywords, 0, 400)  # seed and espeak-ng speakers
+
     def make() -> dict:
-        talk = synthetic_talk(keyword, minutes, keywords, 0, 400, [NeuralVoice(path) for path in voices])
+        talk = synthetic_talk(*said, [NeuralVoice(path) for path in voices])
         return {"phrases": talk.phrases, "keywords": talk.keywords}
 
     files = [file for path in voices for file in (path, path.with_name(f"{path.name}.json"))]
     files = [hashlib.sha256(file.read_bytes()).hexdigest() for file in files]
-    key = fingerprint(TALK_VERSION, keyword, minutes, keywords, files)
+    key = fingerprint(TALK_VERSION, *said, files)
     value = cached(Path(cache) / f"talk-{keyword}.pt", key, make)
     return Talk(value["phrases"], value["keywords"])
 

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from kws.audio import SAMPLE_RATE
-from kws.cache import cached, fingerprint
+from kws.cache import cached, fingerprint, raw_weights
 from kws.data import ClipData, TrainingData, digest
 from kws.distill import DistillConfig, alignment
 from kws.features import HOP, LogMel, frames_in
@@ -72,12 +72,11 @@ def stream_data(
         parts = {}
         for subset, count in (("validation", validation_scenes), ("train", scenes)):
             rng = np.random.default_rng([seed, subset == "train"])
-            bar = tqdm(total=count, desc=f"scenes for {subset}", unit="scene")
             batches = []
-            for batch in log_mels_of(sounds[subset], count, config, rng):
-                batches.append(batch)
-                bar.update(len(batch[0]))
-            bar.close()
+            with tqdm(total=count, desc=f"scenes for {subset}", unit="scene") as bar:
+                for batch in log_mels_of(sounds[subset], count, config, rng):
+                    batches.append(batch)
+                    bar.update(len(batch[0]))
             parts[subset] = [torch.cat(tensors) for tensors in zip(*batches, strict=True)]
         return {
             "labels": torch.cat([parts["validation"][1], parts["train"][1]]),
@@ -134,8 +133,8 @@ def teach_stream(teacher: CRNN, data: TrainingData) -> StreamLessons:
     logits = torch.cat(
         [network.whole(batch.float()).half() for batch in tqdm(scenes, "the teacher speaks", unit="batch")]
     )
-    weights = [tensor.numpy().tobytes() for tensor in teacher.state_dict().values()]
-    return StreamLessons(logits, step_frames(network, data.labels.shape[1]), fingerprint(VERSION, data.key, *weights))
+    key = fingerprint(VERSION, data.key, *raw_weights(teacher))
+    return StreamLessons(logits, step_frames(network, data.labels.shape[1]), key)
 
 
 def step_frames(network: StreamingCRNN, frames: int) -> Tensor:

@@ -101,10 +101,16 @@ def test_what_is_no_voice_is_refused(tmp_path, voice):
     assert find_voices(tmp_path) == [voice]
     with pytest.raises(CorpusError, match="no Piper voice"):
         find_voices(tmp_path / "nowhere")
+    described = voice.with_name("noise.onnx.json")
+    config = json.loads(described.read_text())
+    described.write_text(json.dumps(config | {"phoneme_id_map": {s: i for s, i in SIGNS.items() if s not in "ʃŋ"}}))
+    with pytest.raises(CorpusError, match="no sign for ŋ ʃ"):
+        NeuralVoice(voice)
+    described.write_text(json.dumps(config))
     voice.write_bytes(b"not ONNX")
     with pytest.raises(CorpusError, match=r"noise.onnx: onnxruntime cannot load it"):
         NeuralVoice(voice)
-    voice.with_name("noise.onnx.json").write_text('{"audio": {}}')
+    described.write_text('{"audio": {}}')
     with pytest.raises(CorpusError, match="not that of a Piper voice"):
         NeuralVoice(voice)
 

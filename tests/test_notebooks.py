@@ -17,6 +17,8 @@ TINY = {
     "KWS_EPOCHS": "1",
     "KWS_VIEWS": "1",
     "KWS_SCENES": "128",
+    "KWS_TALK": "",
+    "KWS_VOICES": "",
 }
 
 

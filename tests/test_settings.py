@@ -9,7 +9,19 @@ from kws.settings import Settings
 
 @pytest.fixture(autouse=True)
 def clean(monkeypatch, tmp_path):
-    for name in ("CORPUS", "KEYWORD", "SEEDS", "EPOCHS", "VIEWS", "CLIPS", "CACHE", "PUBLISH"):
+    for name in (
+        "CORPUS",
+        "KEYWORD",
+        "SEEDS",
+        "EPOCHS",
+        "VIEWS",
+        "CLIPS",
+        "SCENES",
+        "TALK",
+        "VOICES",
+        "CACHE",
+        "PUBLISH",
+    ):
         monkeypatch.delenv(f"KWS_{name}", raising=False)
     monkeypatch.chdir(tmp_path)
 
@@ -24,6 +36,11 @@ def test_environment_overrides(monkeypatch):
 def test_bad_values(monkeypatch):
     with pytest.raises(ValueError, match="seeds must be at least 1"):
         Settings.from_environment(seeds=0)
+    assert Settings.from_environment(views=0).views == 0  # by itself
+    with pytest.raises(ValueError, match="views must be at least 0"):
+        Settings.from_environment(views=-1)
+    with pytest.raises(ValueError, match="voices is 'nowhere', which is no folder"):
+        Settings.from_environment(voices="nowhere")
     monkeypatch.setenv("KWS_EPOCHS", "many")
     with pytest.raises(ValueError, match="KWS_EPOCHS must be a whole number, not 'many'"):
         Settings.from_environment()
