@@ -55,7 +55,7 @@ def _published(channels: int, kernel: tuple[int, int], stride: tuple[int, int], 
 
 GRU_SMALL = CRNNConfig(stride=(4, 8), norm=True, relu=True, hidden=19)
 RNN = _tiny(pool=(2, 3), channels=6, kernel=(6, 5), stride=(3, 2), rnn="rnn", hidden=20)
-BEYOND = _tiny(pool=(3, 5), channels=12, kernel=(10, 4), stride=(4, 2), hidden=14, layers=1)
+BEYOND = _tiny(pool=(3, 4), channels=12, kernel=(10, 4), stride=(4, 2), hidden=12, layers=1)
 
 BASE = {"base": Rung("base", CRNNConfig(), epochs=1.0, learning_rate=6e-3)}
 TEACHER = {

@@ -18,10 +18,10 @@ from kws.corpora import CorpusError
 # espeak-ng's names of the phonemes of its English accents, where they are not the IPA's already.
 # fmt: off
 IPA = {
-    "tS": "tʃ", "dZ": "dʒ", "S": "ʃ", "Z": "ʒ", "T": "θ", "D": "ð", "N": "ŋ", "g": "ɡ", "r": "ɹ", "r-": "ɹ", "?": "ʔ", "t#": "ɾ", "t2": "ɾ",
-    "L": "l", "l#": "l", "n-": "n", "m-": "m", "@L": "əl", "@l": "əl", "i:": "iː", "I": "ɪ", "I2": "ɪ", "I#": "ɪ", "E": "ɛ", "e": "ɛ",
+    "tS": "tʃ", "dZ": "dʒ", "S": "ʃ", "Z": "ʒ", "T": "θ", "D": "ð", "N": "ŋ", "g": "ɡ", "r": "ɹ", "r-": "ɹ", "?": "ʔ", "t#": "ɾ", "t2": "t",
+    "L": "l", "l#": "l", "n-": "n̩", "m-": "m", "@L": "əl", "@l": "əl", "i:": "iː", "I": "ɪ", "I2": "ɪ", "I#": "ᵻ", "E": "ɛ", "e": "ɛ",
     "a": "æ", "aa": "æ", "a#": "ɐ", "A:": "ɑː", "A@": "ɑːɹ", "A": "ɑ", "V": "ʌ", "0": "ɑː", "02": "ɑː", "O:": "ɔː", "O": "ɔ", "O2": "ɔ",
-    "O#": "ɔ", "O@": "ɔːɹ", "o@": "oːɹ", "u:": "uː", "U": "ʊ", "U#": "ʊ", "eI": "eɪ", "aI": "aɪ", "aI@": "aɪɚ", "aI3": "aɪɚ", "aU": "aʊ",
+    "O#": "ɔ", "O@": "ɔːɹ", "o@": "ɔːɹ", "u:": "uː", "U": "ʊ", "U#": "ʊ", "eI": "eɪ", "aI": "aɪ", "aI@": "aɪə", "aI3": "aɪɚ", "aU": "aʊ",
     "aU@": "aʊɚ", "oU": "oʊ", "oU#": "oʊ", "OI": "ɔɪ", "oI": "ɔɪ", "3:": "ɜː", "3": "ɚ", "@": "ə", "@2": "ə", "@5": "ə", "@-": "ə",
     "i@": "iə", "i@3": "ɪɹ", "I@": "ɪɹ", "I@3": "ɪɹ", "e@": "ɛɹ", "U@": "ʊɹ", "x": "k", ";": "",
 }
@@ -36,7 +36,7 @@ def ipa(phonemes: list[str]) -> str:
     for phoneme in phonemes:
         plain = phoneme.lstrip("".join(STRESS))
         spoken += "".join(STRESS[mark] for mark in phoneme[: len(phoneme) - len(plain)]) + IPA.get(plain, plain)
-    return spoken
+    return spoken.replace("ɹɹ", "ɹ")  # "e@ r" is the r of "hairy" named twice
 
 
 def find_voices(folder: str | Path) -> list[Path]:

@@ -33,12 +33,13 @@ class Word:
 
 @dataclass(frozen=True)
 class Sounds:
-    """What scenes are made of: keywords and other words, phrases of talk and noises, both (any,) int16."""
+    """What scenes are made of: keywords and other words, phrases of talk, noises and phrases of recorded speech, all (any,) int16."""
 
     keywords: Sequence[Word]
     words: Sequence[Word]
     talk: Sequence[Tensor]
     noises: Sequence[Tensor]
+    recorded: Sequence[Tensor] = ()
 
     @cached_property
     def clear(self) -> list[Word]:
@@ -60,6 +61,7 @@ class SceneConfig:
             keyword, in voices that are real. part_share: of the others, at most half of one.
         talk_share: of the others. splice_share: of the rest, parts of two to four words: words that nobody said.
         crossed_share: of the keywords, the first part of one and the last of another, so that being joined does not tell them apart.
+        recorded_share: of talk, of splices and of what keywords are altered with, taken from recorded speech, if there is some.
         whole_share: of the words, with all of their second rather than cut to the word.
         pause: seconds between pieces, for the share ``pause_share``; the others follow at once (up to 0.1 s).
         noise_share: of the scenes, at ``snr_db`` over the power of the speech where there is speech.
@@ -74,6 +76,7 @@ class SceneConfig:
     crossed_share: float = 0.2
     talk_share: float = 0.5
     splice_share: float = 0.4
+    recorded_share: float = 0.5
     whole_share: float = 0.3
     pause: tuple[float, float] = (0.1, 1.2)
     pause_share: float = 0.5
@@ -180,14 +183,19 @@ def long_stream(sounds: Sounds, snr_db: float, config: SceneConfig | None = None
 
 
 def sounds_of(
-    clips: ClipData, keyword: str, chosen: np.ndarray, noises: Sequence[Tensor], talk: Talk = Talk([], [])
+    clips: ClipData,
+    keyword: str,
+    chosen: np.ndarray,
+    noises: Sequence[Tensor],
+    talk: Talk = Talk([], []),
+    recorded: Sequence[Tensor] = (),
 ) -> Sounds:
-    """The sounds of some clips (indices into the corpus), with talk and its keywords."""
+    """The sounds of some clips (indices into the corpus), with talk and its keywords, and phrases of recorded speech."""
     labels = clips.corpus.labels(keyword).tolist()
     words = {i: Word(clips.waveforms[i], *word_bounds(clips.waveforms[i])) for i in chosen.tolist()}
     keywords, others = ([word for i, word in words.items() if labels[i] == label] for label in (1, 0))
     keywords += [Word(said, 0, len(said)) for said in talk.keywords]
-    return Sounds(keywords, others, talk.phrases, noises)
+    return Sounds(keywords, others, talk.phrases, noises, recorded)
 
 
 def halves(noises: Sequence[Tensor]) -> tuple[list[Tensor], list[Tensor]]:
@@ -220,19 +228,25 @@ def _piece(
             [_part(_choose(sounds.keywords, rng), 0, share), _part(_choose(sounds.keywords, rng), share, 1)]
         )
         return _said(crossed, 0, len(crossed), config, rng)
+    recorded = len(sounds.recorded) > 0 and rng.random() < config.recorded_share
     if rng.random() < config.altered_share:
-        piece = _altered(_choose(sounds.clear, rng), _choose(sounds.words, rng), rng)
+        other = _stretch(_choose(sounds.recorded, rng), rng) if recorded else _choose(sounds.words, rng)
+        piece = _altered(_choose(sounds.clear, rng), other, rng)
     elif rng.random() < config.part_share:
         share = rng.uniform(0.2, 0.5)
         first = 0.0 if rng.random() < 0.5 else 1 - share
         piece = _part(_choose(sounds.clear, rng), first, first + share)
     elif sounds.talk and rng.random() < config.talk_share:
-        piece = to_float(_choose(sounds.talk, rng)).numpy()
+        piece = to_float(_choose(sounds.recorded if recorded else sounds.talk, rng)).numpy()
     elif rng.random() < config.splice_share:
         lengths = rng.uniform(0.25, 0.7, rng.integers(2, 5))
         starts = rng.uniform(0, 1 - lengths)
         parts = [
-            _part(_choose(sounds.words, rng), start, start + length)
+            _part(
+                _stretch(_choose(sounds.recorded, rng), rng) if recorded else _choose(sounds.words, rng),
+                start,
+                start + length,
+            )
             for start, length in zip(starts, lengths, strict=True)
         ]
         piece = _join([part[::-1] if rng.random() < 0.15 else part for part in parts])
@@ -247,6 +261,13 @@ def _piece(
 
 def _choose(sounds: Sequence, rng: np.random.Generator):
     return sounds[rng.integers(len(sounds))]
+
+
+def _stretch(phrase: Tensor, rng: np.random.Generator) -> Word:
+    """A stretch of a phrase about as long as a word."""
+    length = min(int(rng.uniform(0.3, 0.7) * SAMPLE_RATE), len(phrase))
+    start = int(rng.integers(len(phrase) - length + 1))
+    return Word(phrase, start, start + length)
 
 
 def _altered(keyword: Word, other: Word, rng: np.random.Generator) -> np.ndarray:

@@ -22,7 +22,7 @@ class Settings:
         clips: size of the synthetic corpus.
         scenes: of the streaming models' training. talk: folder of recorded talk without the keyword, on which false alarms are counted; "" is
             synthetic talk by other voices. voices: folder of neural voices in Piper's format that say half of the talk to train on; "" is
-            espeak-ng alone.
+            espeak-ng alone. speech: folder of recorded speech without the keyword to train on, and to choose on what is in its folder "validation"; "" is none.
         cache: folder for what can be made again: synthetic corpora, downloads, decoded clips, views, training runs.
     """
 
@@ -35,6 +35,7 @@ class Settings:
     scenes: int = 16_000
     talk: str = ""
     voices: str = ""
+    speech: str = ""
     cache: str = ".cache"
 
     @classmethod
@@ -56,7 +57,7 @@ class Settings:
         settings = replace(
             settings, keyword=word_of(settings.keyword) if settings.corpus == "synthetic" else settings.keyword
         )
-        for name in ("talk", "voices"):
+        for name in ("talk", "voices", "speech"):
             if (folder := getattr(settings, name)) and not Path(folder).is_dir():
                 raise ValueError(f"{name} is {folder!r}, which is no folder")
         for name, least in (("seeds", 1), ("epochs", 1), ("views", 0), ("clips", 1), ("scenes", 1)):

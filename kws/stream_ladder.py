@@ -14,6 +14,7 @@ from kws.evaluate import provenance
 from kws.ladder import BASE, BEYOND, TEACHER, Rung, seed_path
 from kws.mining import add_hardest
 from kws.neural_voice import NeuralVoice, find_voices
+from kws.recorded import recorded_phrases
 from kws.scenes import Sounds, halves, sounds_of
 from kws.settings import Settings
 from kws.split import Split
@@ -47,8 +48,16 @@ def gather(clips: ClipData, keyword: str, split: Split, settings: Settings) -> d
         "validation": synthetic_talk(keyword, minutes / 6, 0, seed=1),
         "test": synthetic_talk(keyword, minutes / 6, 0, seed=2),
     }
+    recorded = recorded_phrases(settings.speech) if settings.speech else {}
     return {
-        subset: sounds_of(clips, keyword, split[subset], unheard if subset == "test" else heard, talk[subset])
+        subset: sounds_of(
+            clips,
+            keyword,
+            split[subset],
+            unheard if subset == "test" else heard,
+            talk[subset],
+            recorded.get(subset, []),
+        )
         for subset in ("train", "validation", "test")
     }
 

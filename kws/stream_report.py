@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -13,6 +12,7 @@ from kws.audio import SAMPLE_RATE, read_audio, to_float
 from kws.detection import Heard, WorkingPoint, working_points
 from kws.evaluate import keyword_probability
 from kws.model import CRNN
+from kws.recorded import sound_files
 from kws.scenes import Scene
 from kws.streaming import StreamingCRNN, StreamingModel
 from kws.talk import synthetic_talk
@@ -91,16 +91,16 @@ def points_table(rows: dict[str, WorkingPoint]) -> str:
 def talk_scene(folder: str, keyword: str, minutes: float, seed: int) -> Scene:
     """Talk without the keyword, for false alarms: every sound file below ``folder``, or, if that is "", synthetic phrases of other voices."""
     if folder:
-        paths = sorted(
-            path for path in Path(folder).rglob("*") if path.suffix.lower() in (".wav", ".flac", ".ogg", ".opus")
-        )
-        if not paths:
-            raise FileNotFoundError(f"{folder}: no sound file (wav, flac, ogg, opus) below it")
-        recordings = [read_audio(path) for path in paths]
+        recordings = [read_audio(path) for path in sound_files(folder)]
     else:
         recordings = [0.3 * to_float(p) for p in synthetic_talk(keyword, minutes, 0, seed).phrases]
+    return in_a_row(recordings)
+
+
+def in_a_row(recordings: Sequence[Tensor]) -> Scene:
+    """One scene of recordings without the keyword, with half a second of silence after each."""
     gap = torch.zeros(int(GAP_SECONDS * SAMPLE_RATE))
-    return Scene(torch.cat([part for recording in recordings for part in (recording, gap)]), [])
+    return Scene(torch.cat([part for recording in recordings for part in (to_float(recording), gap)]), [])
 
 
 @torch.inference_mode()

@@ -5,7 +5,7 @@ of several seconds, and each step has its own label: keyword for a moment after 
 and for a while after that, and nothing else otherwise.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -27,7 +27,7 @@ from kws.streaming import StreamingCRNN
 from kws.train import VERSION as TRAIN_VERSION
 from kws.train import Run, TrainConfig, Trainer, TrainingError, drive
 
-VERSION = 3  # of scenes, talk, labels and loss: raise it when one changes, or finished runs would be taken for new ones
+VERSION = 4  # of scenes, talk, labels and loss: raise it when one changes, or finished runs would be taken for new ones
 IGNORED = -100
 FRAMES_A_SECOND = SAMPLE_RATE // HOP
 # After a word's end, between which a step is of the keyword: its last sound is heard, and what follows.
@@ -100,7 +100,7 @@ def stream_data(
 
 def _digest(sounds: Sounds) -> str:
     words = [*sounds.keywords, *sounds.words]
-    recordings = [word.waveform for word in words] + [*sounds.talk, *sounds.noises]
+    recordings = [word.waveform for word in words] + [*sounds.talk, *sounds.noises, *sounds.recorded]
     return fingerprint([(word.start, word.end) for word in words], digest(recordings))
 
 
@@ -118,7 +118,7 @@ def log_mels_of(
 
 @dataclass(frozen=True)
 class StreamLessons:
-    """What a teacher says at its steps: logits (training scenes, steps, classes) float16, and the frames (steps,) at which they end."""
+    """What teachers say at their steps: logits (training scenes, steps, classes) float16, and the frames (steps,) at which they end."""
 
     logits: Tensor
     ends: Tensor
@@ -126,15 +126,18 @@ class StreamLessons:
 
 
 @torch.no_grad()
-def teach_stream(teacher: CRNN, data: TrainingData) -> StreamLessons:
-    """The lessons of a teacher that streams, for all training scenes."""
-    network = StreamingCRNN(teacher)
+def teach_stream(teachers: Sequence[CRNN], data: TrainingData) -> StreamLessons:
+    """The lessons of teachers that stream, all of one shape, for all training scenes: the mean of their logits."""
+    networks = [StreamingCRNN(teacher) for teacher in teachers]
     scenes = data.views[0].split(BATCH)
     logits = torch.cat(
-        [network.whole(batch.float()).half() for batch in tqdm(scenes, "the teacher speaks", unit="batch")]
+        [
+            torch.stack([network.whole(batch.float()) for network in networks]).mean(0).half()
+            for batch in tqdm(scenes, "the teachers speak", unit="batch")
+        ]
     )
-    key = fingerprint(VERSION, data.key, *raw_weights(teacher))
-    return StreamLessons(logits, step_frames(network, data.labels.shape[1]), key)
+    key = fingerprint(VERSION, data.key, *(weights for teacher in teachers for weights in raw_weights(teacher)))
+    return StreamLessons(logits, step_frames(networks[0], data.labels.shape[1]), key)
 
 
 def step_frames(network: StreamingCRNN, frames: int) -> Tensor:

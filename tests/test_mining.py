@@ -57,7 +57,7 @@ def test_they_join_as_scenes_without_the_keyword(material, tmp_path, monkeypatch
     assert not more.labels[new].any()
     assert torch.equal(more.labels[: len(data.labels)], data.labels)
     assert more.split.fingerprint == data.split.fingerprint
-    assert teach_stream(model, more).logits.shape[0] == 106
+    assert teach_stream([model], more).logits.shape[0] == 106
     twice = add_hardest(more, model, sounds, 50, 5, CONFIG, seed=2, cache=tmp_path)
     assert len(twice.split.train) == 111
     assert len({data.key, more.key, twice.key}) == 3

@@ -19,6 +19,7 @@ TINY = {
     "KWS_SCENES": "128",
     "KWS_TALK": "",
     "KWS_VOICES": "",
+    "KWS_SPEECH": "",
 }
 
 

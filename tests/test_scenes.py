@@ -9,7 +9,7 @@ import torch
 from kws import talk as talk_module
 from kws.data import decode
 from kws.distill import DistillConfig
-from kws.model import CRNNConfig
+from kws.model import CRNN, CRNNConfig
 from kws.scenes import SceneConfig, Sounds, Word, halves, long_stream, make_scene, sounds_of, word_bounds
 from kws.split import speaker_split
 from kws.stream_training import IGNORED, frame_labels, step_frames, stream_data, teach_stream, train_stream
@@ -205,7 +205,11 @@ def test_a_stream_is_learnt_and_a_stopped_run_goes_on(tone_corpus, tmp_path, mon
     resumed = train_stream(data, shape, recipe, runs=tmp_path / "killed")
     for name, tensor in run.model.state_dict().items():
         assert torch.equal(tensor, resumed.model.state_dict()[name]), name
-    lessons = teach_stream(run.model, data)
+    lessons, untrained = teach_stream([run.model], data), CRNN(shape).eval()
+    both = teach_stream([run.model, untrained], data)
+    mean = (lessons.logits.float() + teach_stream([untrained], data).logits.float()) / 2
+    assert torch.allclose(both.logits.float(), mean, atol=0.01)
+    assert both.key != lessons.key
     other = replace(shape, pool=(2, 4), hidden=6)
     student = train_stream(data, other, recipe, lessons=lessons, distill=DistillConfig(labels=0.0, logits=1.0))
     assert student.history[-1]["validation_au_fa_fr"] < 0.03

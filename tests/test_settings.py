@@ -19,6 +19,7 @@ def clean(monkeypatch, tmp_path):
         "SCENES",
         "TALK",
         "VOICES",
+        "SPEECH",
         "CACHE",
         "PUBLISH",
     ):

@@ -1,0 +1,68 @@
+"""Recorded speech without the keyword, cut at its pauses: real voices that say far more sounds than a corpus of a few words holds."""
+
+from collections.abc import Iterable
+from pathlib import Path
+
+import numpy as np
+from torch import Tensor
+from tqdm import tqdm
+
+from kws.audio import SAMPLE_RATE, read_audio, to_int16
+from kws.corpora import CorpusError
+
+SUFFIXES = (".wav", ".flac", ".ogg", ".opus")
+HOP = SAMPLE_RATE // 100
+SILENT_DB = 40.0  # below the loudest hundredth of a second of a recording: silence
+PAUSE = 15  # hops of silence that part two phrases
+LONGEST = 2.0  # seconds up to which neighbouring phrases stay together
+SHORTEST = 0.15  # seconds: less is a click
+
+
+VALIDATION = "validation"  # the folder, below that of the recordings, of those that training must not hear
+
+
+def sound_files(folder: str | Path) -> list[Path]:
+    """The sound files below a folder, in order. Raises ``FileNotFoundError`` if there is none."""
+    paths = sorted(path for path in Path(folder).rglob("*") if path.suffix.lower() in SUFFIXES)
+    if not paths:
+        raise FileNotFoundError(f"{folder}: no sound file ({', '.join(s[1:] for s in SUFFIXES)}) below it")
+    return paths
+
+
+def recorded_phrases(folder: str | Path) -> dict[str, list[Tensor]]:
+    """Phrases (samples,) int16 of the recordings below a folder, each parted at its pauses, in the order of their names.
+
+    Those below its folder ``validation``, which should be of other speakers, are for ``validation``, all others for ``train``. Raises
+    ``CorpusError`` if there is no speech for the latter, ``FileNotFoundError`` and ``AudioError`` as reading does.
+    """
+    phrases: dict[str, list[Tensor]] = {"train": [], VALIDATION: []}
+    for path in tqdm(sound_files(folder), "reading recorded speech", unit="file"):
+        subset = VALIDATION if path.relative_to(folder).parts[0] == VALIDATION else "train"
+        phrases[subset] += cut_at_pauses(read_audio(path))
+    if not phrases["train"]:
+        raise CorpusError(f"{folder}: no speech to train on in its sound files")
+    return phrases
+
+
+def cut_at_pauses(waveform: Tensor) -> list[Tensor]:
+    """The phrases of a recording (samples,), int16: what is parted by 150 ms of silence, but neighbours of up to 2 s together stay so."""
+    hops = len(waveform) // HOP
+    if not hops or not waveform.any():
+        return []
+    level = 10 * np.log10(np.square(waveform[: hops * HOP].double().numpy()).reshape(hops, HOP).mean(1) + 1e-12)
+    loud = np.flatnonzero(level > level.max() - SILENT_DB)
+    stretches = np.split(loud, np.flatnonzero(np.diff(loud) > PAUSE) + 1)
+    spans = ((max(s[0] - 4, 0), min(s[-1] + 5, hops)) for s in stretches)
+    return [to_int16(waveform[first * HOP : last * HOP]) for first, last in _together(spans)]
+
+
+def _together(spans: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
+    joined: list[tuple[int, int]] = []
+    for first, last in spans:
+        if last - first < SHORTEST * SAMPLE_RATE / HOP:
+            continue
+        if joined and last - joined[-1][0] <= LONGEST * SAMPLE_RATE / HOP:
+            joined[-1] = (joined[-1][0], last)
+        else:
+            joined.append((first, last))
+    return joined

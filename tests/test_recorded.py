@@ -1,0 +1,81 @@
+"""Recorded speech is cut at its pauses, and sounds in scenes as talk, in splices and in altered keywords."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import soundfile
+import torch
+
+from kws.corpora import CorpusError
+from kws.recorded import cut_at_pauses, recorded_phrases
+from kws.scenes import SceneConfig, Sounds, Word, make_scene
+
+QUIET = SceneConfig(
+    noise_share=0.0, room_share=0.0, speed=(1.0, 1.0), no_speech=0.0, no_keyword=1.0, recorded_share=1.0
+)
+
+
+def tone(hertz: float, seconds: float) -> torch.Tensor:
+    return 0.5 * torch.sin(2 * torch.pi * hertz * torch.arange(int(16_000 * seconds)) / 16_000)
+
+
+def silence(seconds: float) -> torch.Tensor:
+    return torch.zeros(int(16_000 * seconds))
+
+
+def test_cut_at_pauses():
+    """1.5 s, a pause and 1.2 s are two phrases; 0.5 s, a pause and 0.5 s stay one of 1.3 s; 0.1 s between is no pause, and 50 ms alone no phrase."""
+    lengths = [
+        [round(len(p) / 16_000, 1) for p in cut_at_pauses(torch.cat(parts))]
+        for parts in (
+            [silence(0.5), tone(200, 1.5), silence(0.3), tone(200, 1.2), silence(1)],
+            [tone(200, 0.5), silence(0.3), tone(200, 0.5)],
+            [tone(200, 1.5), silence(0.1), tone(200, 1.2)],
+            [silence(0.5), tone(200, 0.05), silence(2), tone(200, 0.4)],
+        )
+    ]
+    assert lengths == [pytest.approx([1.6, 1.3], abs=0.11), [1.3], [2.8], [0.4]]
+    assert cut_at_pauses(silence(3)) == []
+    assert cut_at_pauses(torch.zeros(0)) == []
+
+
+def test_a_folder_of_recordings(tmp_path):
+    """In the order of their names, below folders too; what holds no speech is told."""
+    with pytest.raises(FileNotFoundError, match="no sound file"):
+        recorded_phrases(tmp_path)
+    (tmp_path / "b").mkdir()
+    soundfile.write(tmp_path / "b" / "one.flac", silence(2).numpy(), 16_000)
+    with pytest.raises(CorpusError, match="no speech to train on"):
+        recorded_phrases(tmp_path)
+    soundfile.write(tmp_path / "b" / "two.wav", tone(300, 1.0).numpy(), 16_000)
+    soundfile.write(tmp_path / "a.flac", tone(300, 0.5).numpy(), 16_000)
+    (tmp_path / "validation" / "c").mkdir(parents=True)
+    soundfile.write(tmp_path / "validation" / "c" / "three.wav", tone(300, 0.8).numpy(), 16_000)
+    phrases = recorded_phrases(tmp_path)
+    assert [len(p) for p in phrases["train"]] == [8_000, 16_000]
+    assert [len(p) for p in phrases["validation"]] == [12_800]
+    assert all(p.dtype == torch.int16 and p.abs().max() > 16_000 for p in phrases["train"])
+
+
+@pytest.mark.parametrize("way", ["altered_share", "talk_share", "splice_share"])
+def test_recorded_speech_in_scenes(way):
+    """Words are 300 Hz, talk 600 Hz, the keyword 3,000 Hz, recordings 1,500 Hz: that sounds, in all three ways, and is what it takes the place of."""
+    as_word = [Word((32767 * tone(hertz, 0.5)).to(torch.int16), 0, 8_000) for hertz in (3000, 300)]
+    talk, recorded = ((32767 * tone(hertz, 1.5)).to(torch.int16) for hertz in (600, 1500))
+    sounds = Sounds(as_word[:1], as_word[1:], [talk], [torch.ones(48_000, dtype=torch.int16)], [recorded])
+    none = dict.fromkeys(("altered_share", "part_share", "talk_share", "splice_share"), 0.0)
+    config = replace(QUIET, **(none | {way: 1.0}))
+
+    def heard(sounds: Sounds, config: SceneConfig) -> np.ndarray:
+        """Which of the four tones sound in scenes."""
+        rng = np.random.default_rng(0)
+        waveform = torch.cat([make_scene(sounds, config, rng).waveform for _ in range(8)])
+        power = torch.stft(waveform, 320, 160, window=torch.hann_window(320), return_complex=True).abs().square().sum(1)
+        return (power[[60, 6, 12, 30]] / power.sum() > 0.02).numpy()
+
+    others = {"altered_share": (True, False), "talk_share": (False, False), "splice_share": (False, False)}[way]
+    assert heard(sounds, config).tolist() == [others[0], others[1], False, True]
+    without = heard(replace(sounds, recorded=[]), config)
+    assert not without[3]
+    assert np.array_equal(without, heard(sounds, replace(config, recorded_share=0.0)))
