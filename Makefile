@@ -1,8 +1,8 @@
 # make notebooks   run every notebook on the default corpus (or KWS_CORPUS=..., KWS_KEYWORD=...); results below build/
 # make test        run the tests
 # make lint        check style
-# make speech      fetch recorded speech to train the streaming models on
-# Each builds the environment .venv from requirements.txt first, when that has changed.
+# make speech      fetch recorded speech to train the streaming models on (Debian, after apt-get update, with ffmpeg)
+# All but the last build the environment .venv from requirements.txt first, when that has changed.
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -39,13 +39,13 @@ lint: .venv/ready
 SPEECH_PACKAGES := klettres-data tuxpaint-stamps-default $(patsubst %,asterisk-core-sounds-%-g722,en es fr it ru)
 speech:
 	rm -rf .cache/speech && mkdir -p .cache/speech
-	cd .cache/speech && apt-get download $(SPEECH_PACKAGES) && for package in *.deb; do dpkg-deb -x $$package files; done
+	cd .cache/speech && apt-get download $(SPEECH_PACKAGES) && for package in *.deb; do dpkg-deb -x $$package files || exit 1; done
 	cd .cache/speech/files/usr/share && find klettres -name '*.ogg' -exec cp --parents {} ../../.. ';'
 	cd .cache/speech/files/usr/share && find tuxpaint -name '*_desc*.ogg' -exec cp --parents {} ../../.. ';'
 	cd .cache/speech/files/usr/share && find asterisk/sounds -name '*.g722' -size +0 -not -path '*/silence/*' | while read -r file; do \
-		mkdir -p "../../../$$(dirname "$$file")" && ffmpeg -nostdin -loglevel error -f g722 -i "$$file" "../../../$${file%.g722}.flac"; done
+		mkdir -p "../../../$$(dirname "$$file")" && ffmpeg -nostdin -loglevel error -f g722 -i "$$file" "../../../$${file%.g722}.flac" || exit 1; done
 	cd .cache/speech && find asterisk/sounds/it_IT_m_Carlo tuxpaint -name '*.flac' -o -name '*_desc_ca.ogg' -o -name '*_desc_el.ogg' | while read -r file; do \
-		mkdir -p "validation/$$(dirname "$$file")" && mv "$$file" "validation/$$file"; done
+		mkdir -p "validation/$$(dirname "$$file")" && mv "$$file" "validation/$$file" || exit 1; done
 	rm -r .cache/speech/files .cache/speech/*.deb
 	mv .cache/speech speech
 

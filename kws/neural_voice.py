@@ -26,6 +26,7 @@ IPA = {
     "i@": "iə", "i@3": "ɪɹ", "I@": "ɪɹ", "I@3": "ɪɹ", "e@": "ɛɹ", "U@": "ʊɹ", "x": "k", ";": "",
 }
 # fmt: on
+IN_PLACE = {"ᵻ": "ɪ", "\u0329": ""}  # signs that a voice may lack, and what it says instead
 STRESS = {"'": "ˈ", ",": "ˌ", "%": "", "=": ""}
 STEP = 50  # Hz: resampling from a multiple of it is cheap
 
@@ -62,7 +63,7 @@ class NeuralVoice:
             self._start, self._end, self._blank = (list(self.signs[sign]) for sign in "^$_")
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise CorpusError(f"{path}: its JSON is not that of a Piper voice ({error!r})") from error
-        if unknown := sorted({sign for spoken in IPA.values() for sign in spoken} - set(self.signs)):
+        if unknown := sorted({sign for spoken in IPA.values() for sign in spoken} - {*self.signs, *IN_PLACE}):
             raise CorpusError(f"{path}: it has no sign for {' '.join(unknown)}: it does not speak English IPA")
         onnxruntime.set_seed(seed)
         options = onnxruntime.SessionOptions()
@@ -89,7 +90,8 @@ class NeuralVoice:
             size: 1.2 raises pitch and formants by a fifth, as a shorter throat does; the pace stays.
             variety, rhythm: how freely sounds and their lengths differ from one time to the next; 0 is always the same.
         """
-        signs = [i for sign in " ".join(map(ipa, words)) for i in self.signs.get(sign, [])]
+        known = (sign if sign in self.signs else IN_PLACE.get(sign, "") for sign in " ".join(map(ipa, words)))
+        signs = [i for sign in known for i in self.signs.get(sign, [])]
         ids = self._start + self._blank + [i for sign in signs for i in (sign, *self._blank)] + self._end
         inputs = {
             "input": np.array([ids], np.int64),

@@ -60,6 +60,12 @@ class Settings:
         for name in ("talk", "voices", "speech"):
             if (folder := getattr(settings, name)) and not Path(folder).is_dir():
                 raise ValueError(f"{name} is {folder!r}, which is no folder")
+        if settings.talk and settings.speech:
+            talk, speech = Path(settings.talk).resolve(), Path(settings.speech).resolve()
+            if talk.is_relative_to(speech) or speech.is_relative_to(talk):
+                raise ValueError(
+                    f"talk ({settings.talk}) is for the test and speech ({settings.speech}) for training: they must be apart"
+                )
         for name, least in (("seeds", 1), ("epochs", 1), ("views", 0), ("clips", 1), ("scenes", 1)):
             if getattr(settings, name) < least:
                 raise ValueError(f"{name} must be at least {least}, got {getattr(settings, name)}")

@@ -127,8 +127,13 @@ class StreamLessons:
 
 @torch.no_grad()
 def teach_stream(teachers: Sequence[CRNN], data: TrainingData) -> StreamLessons:
-    """The lessons of teachers that stream, all of one shape, for all training scenes: the mean of their logits."""
+    """The lessons of teachers that stream, all of one shape, for all training scenes: the mean of their logits.
+
+    Raises ``ValueError`` without a teacher or for teachers whose steps differ.
+    """
     networks = [StreamingCRNN(teacher) for teacher in teachers]
+    if len({(network.kernel_frames, network.step_frames) for network in networks}) != 1:
+        raise ValueError(f"{len(networks)} teachers, which must be one or more with the same steps")
     scenes = data.views[0].split(BATCH)
     logits = torch.cat(
         [

@@ -110,6 +110,20 @@ def test_one_of_many_speakers(tmp_path):
     assert quiet < 0.2 * loud
 
 
+def test_an_older_voice_says_the_nearest_sound(voice):
+    """Without the barred i it says the i of *fit*, as long; without the mark of a syllabic n the n alone."""
+    speaker = NeuralVoice(voice)
+    whole = [len(speaker.say(words)) for words in ([["b", "I#"]], [["b", "n-"]])]
+    described = voice.with_name("noise.onnx.json")
+    config = json.loads(described.read_text())
+    described.write_text(
+        json.dumps(config | {"phoneme_id_map": {s: i for s, i in SIGNS.items() if s not in "ᵻ\u0329"}})
+    )
+    older = NeuralVoice(voice)
+    assert len(older.say([["b", "I#"]])) == whole[0]
+    assert len(older.say([["b", "n-"]])) < whole[1]
+
+
 def test_what_is_no_voice_is_refused(tmp_path, voice):
     assert find_voices(tmp_path) == [voice]
     with pytest.raises(CorpusError, match="no Piper voice"):

@@ -210,6 +210,9 @@ def test_a_stream_is_learnt_and_a_stopped_run_goes_on(tone_corpus, tmp_path, mon
     mean = (lessons.logits.float() + teach_stream([untrained], data).logits.float()) / 2
     assert torch.allclose(both.logits.float(), mean, atol=0.01)
     assert both.key != lessons.key
+    for none in ([], [untrained, CRNN(replace(shape, pool=(2, 4)))]):
+        with pytest.raises(ValueError, match="same steps"):
+            teach_stream(none, data)
     other = replace(shape, pool=(2, 4), hidden=6)
     student = train_stream(data, other, recipe, lessons=lessons, distill=DistillConfig(labels=0.0, logits=1.0))
     assert student.history[-1]["validation_au_fa_fr"] < 0.03

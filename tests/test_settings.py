@@ -1,4 +1,5 @@
 import shutil
+from pathlib import Path
 
 import pytest
 
@@ -42,6 +43,11 @@ def test_bad_values(monkeypatch):
         Settings.from_environment(views=-1)
     with pytest.raises(ValueError, match="voices is 'nowhere', which is no folder"):
         Settings.from_environment(voices="nowhere")
+    for talk, speech in (("a", "a"), ("a/b", "a"), ("a", "a/b")):
+        Path(talk).mkdir(parents=True, exist_ok=True)
+        Path(speech).mkdir(parents=True, exist_ok=True)
+        with pytest.raises(ValueError, match="must be apart"):
+            Settings.from_environment(talk=talk, speech=speech)
     monkeypatch.setenv("KWS_EPOCHS", "many")
     with pytest.raises(ValueError, match="KWS_EPOCHS must be a whole number, not 'many'"):
         Settings.from_environment()
