@@ -248,7 +248,7 @@ def plot_comparison(groups: dict[str, Sequence[Measured]], kinds: Sequence[str],
         axes.invert_yaxis()
         axes.set(title=group, xlabel="1 - AUC (lower is better)", xscale="log")
         axes.grid(alpha=0.3, axis="x", which="both")
-    panels[0, 0].legend(fontsize=8)
+    figure.legend(*panels[0, 0].get_legend_handles_labels(), fontsize=8, loc="outside lower center", ncols=len(kinds))
     figure.suptitle(heading)
     return figure
 
