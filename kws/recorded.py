@@ -10,15 +10,13 @@ from tqdm import tqdm
 from kws.audio import SAMPLE_RATE, read_audio, to_int16
 from kws.corpora import CorpusError
 
+VALIDATION = "validation"  # the folder, below that of the recordings, of those that training must not hear
 SUFFIXES = (".wav", ".flac", ".ogg", ".opus")
 HOP = SAMPLE_RATE // 100
 SILENT_DB = 40.0  # below the loudest hundredth of a second of a recording: silence
 PAUSE = 15  # hops of silence that part two phrases
 LONGEST = 2.0  # seconds up to which neighbouring phrases stay together
 SHORTEST = 0.15  # seconds, with the 80 ms kept around: less is a click
-
-
-VALIDATION = "validation"  # the folder, below that of the recordings, of those that training must not hear
 
 
 def sound_files(folder: str | Path) -> list[Path]:
@@ -32,7 +30,7 @@ def sound_files(folder: str | Path) -> list[Path]:
 def recorded_phrases(folder: str | Path) -> dict[str, list[Tensor]]:
     """Phrases (samples,) int16 of the recordings below a folder, each parted at its pauses, in the order of their names.
 
-    Those below its folder ``validation``, which should be of other speakers, are for ``validation``, all others for ``train``. Raises
+    Those below its folder ``validation``, which should be of other speakers, are for "validation", all others for "train". Raises
     ``CorpusError`` if there is no speech for the latter, ``FileNotFoundError`` and ``AudioError`` as reading does.
     """
     phrases: dict[str, list[Tensor]] = {"train": [], VALIDATION: []}

@@ -229,8 +229,12 @@ def _piece(
         )
         return _said(crossed, 0, len(crossed), config, rng)
     recorded = len(sounds.recorded) > 0 and rng.random() < config.recorded_share
+
+    def other_word() -> Word:
+        return _stretch(_choose(sounds.recorded, rng), rng) if recorded else _choose(sounds.words, rng)
+
     if rng.random() < config.altered_share:
-        other = _stretch(_choose(sounds.recorded, rng), rng) if recorded else _choose(sounds.words, rng)
+        other = other_word()
         piece = _altered(_choose(sounds.clear, rng), other, rng)
     elif rng.random() < config.part_share:
         share = rng.uniform(0.2, 0.5)
@@ -241,14 +245,7 @@ def _piece(
     elif rng.random() < config.splice_share:
         lengths = rng.uniform(0.25, 0.7, rng.integers(2, 5))
         starts = rng.uniform(0, 1 - lengths)
-        parts = [
-            _part(
-                _stretch(_choose(sounds.recorded, rng), rng) if recorded else _choose(sounds.words, rng),
-                start,
-                start + length,
-            )
-            for start, length in zip(starts, lengths, strict=True)
-        ]
+        parts = [_part(other_word(), start, start + length) for start, length in zip(starts, lengths, strict=True)]
         piece = _join([part[::-1] if rng.random() < 0.15 else part for part in parts])
     else:
         word = _choose(sounds.words, rng)
