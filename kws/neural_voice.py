@@ -40,14 +40,6 @@ def ipa(phonemes: list[str]) -> str:
     return spoken.replace("ɹɹ", "ɹ")  # "e@ r" is the r of "hairy" named twice
 
 
-def find_voices(folder: str | Path) -> list[Path]:
-    """The voices below a folder, each an ``.onnx`` beside an ``.onnx.json``. Raises ``CorpusError`` if there is none."""
-    found = sorted(path for path in Path(folder).rglob("*.onnx") if path.with_name(f"{path.name}.json").is_file())
-    if not found:
-        raise CorpusError(f"{folder}: no Piper voice below it, which is NAME.onnx beside NAME.onnx.json")
-    return found
-
-
 class NeuralVoice:
     """One voice file, which may hold many speakers.
 

@@ -16,6 +16,7 @@ HOP = SAMPLE_RATE // 100
 SILENT_DB = 40.0  # below the loudest hundredth of a second of a recording: silence
 PAUSE = 15  # hops of silence that part two phrases
 LONGEST = 2.0  # seconds up to which neighbouring phrases stay together
+MOST = 5.0  # seconds of a phrase: one without a pause, as in noise, is cut
 SHORTEST = 0.15  # seconds, with the 80 ms kept around: less is a click
 
 
@@ -43,7 +44,10 @@ def recorded_phrases(folder: str | Path) -> dict[str, list[Tensor]]:
 
 
 def cut_at_pauses(waveform: Tensor) -> list[Tensor]:
-    """The phrases of a recording (samples,), int16: what is parted by 150 ms of silence, but neighbours of up to 2 s together stay so."""
+    """The phrases of a recording (samples,), int16: what is parted by 150 ms of silence, but neighbours of up to 2 s together stay so.
+
+    What goes on for more than 5 s without a pause is cut where it is quietest, away from its ends.
+    """
     hops = len(waveform) // HOP
     if not hops or not waveform.any():
         return []
@@ -51,7 +55,17 @@ def cut_at_pauses(waveform: Tensor) -> list[Tensor]:
     loud = np.flatnonzero(level > level.max() - SILENT_DB)
     stretches = np.split(loud, np.flatnonzero(np.diff(loud) > PAUSE) + 1)
     spans = ((max(s[0] - 4, 0), min(s[-1] + 5, hops)) for s in stretches)
-    return [to_int16(waveform[first * HOP : last * HOP]) for first, last in _together(spans)]
+    short = (piece for span in _together(spans) for piece in _short(span, level))
+    return [to_int16(waveform[first * HOP : last * HOP]) for first, last in short]
+
+
+def _short(span: tuple[int, int], level: np.ndarray) -> list[tuple[int, int]]:
+    first, last = span
+    if last - first <= MOST * SAMPLE_RATE / HOP:
+        return [span]
+    quarter = (last - first) // 4
+    cut = first + quarter + int(level[first + quarter : last - quarter].argmin())
+    return _short((first, cut), level) + _short((cut, last), level)
 
 
 def _together(spans: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:

@@ -13,7 +13,6 @@ from kws.distill import DistillConfig
 from kws.evaluate import provenance
 from kws.ladder import BASE, BEYOND, TEACHER, Rung, seed_path
 from kws.mining import add_hardest
-from kws.neural_voice import NeuralVoice, find_voices
 from kws.recorded import recorded_phrases
 from kws.scenes import Sounds, halves, sounds_of
 from kws.settings import Settings
@@ -22,16 +21,17 @@ from kws.stream_training import StreamLessons, stream_data, train_stream
 from kws.talk import VERSION as TALK_VERSION
 from kws.talk import Talk, synthetic_talk
 from kws.train import Run, TrainConfig
+from kws.voices import files_of, find_voices, open_voice
 
 FROM_TEACHER = DistillConfig(labels=0.1, logits=0.9, temperature=2.0)
 STREAMING_BASE = replace(BASE["base"].config, norm=True, relu=True)  # batch norm is folded in: as large as the base
-SCOUT = Rung("scout", replace(TEACHER["teacher"].config, hidden=64), epochs=0.2, learning_rate=5e-3, weight_decay=0.02)
+SCOUT = Rung("scout", replace(TEACHER["teacher"].config, hidden=64), epochs=0.12, learning_rate=5e-3, weight_decay=0.02)
 RUNGS = {
-    "streaming_teacher": replace(SCOUT, title="teacher", epochs=0.22),
+    "streaming_teacher": replace(SCOUT, title="teacher"),
     "streaming_base": Rung("base", STREAMING_BASE, FROM_TEACHER, 0.3, learning_rate=8e-3, weight_decay=0.02),
     "streaming_small": Rung("small", BEYOND, FROM_TEACHER, 0.8, learning_rate=1.5e-2, weight_decay=0.02),
 }
-MINING = ((3.0, 0.375), (5.0, 0.75))
+MINING = ((3.0, 0.5),)
 """Rounds of mining: candidates, and how many of them are kept, times the scenes trained on at first."""
 
 
@@ -41,7 +41,7 @@ def gather(clips: ClipData, keyword: str, split: Split, settings: Settings) -> d
     Neural voices talk for training only: a model must not be chosen or judged on a voice that it has learned from.
     """
     heard, unheard = halves(load_noises(clips.corpus))
-    minutes = settings.scenes / 100
+    minutes = settings.scenes / 150
     voices = find_voices(settings.voices) if settings.voices else []
     talk = {
         "train": _talk(keyword, minutes, round(6 * minutes), voices, settings.cache),
@@ -63,21 +63,22 @@ def gather(clips: ClipData, keyword: str, split: Split, settings: Settings) -> d
 
 
 def _talk(keyword: str, minutes: float, keywords: int, voices: list[Path], cache: str) -> Talk:
-    """Talk to train on, about so many minutes by espeak-ng and as many by neural voices; neural ones are slow, so the talk is kept."""
+    """Talk to train on: half of it by the neural voices, as much by each, if there are some. It takes long, so it is kept."""
+    sources = {None: 1.0} | {path: 0.5 / len(voices) for path in voices}
     if voices:
-        minutes *= 2
+        sources[None] = 0.5
+    said = []
+    for path, share in sources.items():
+        wanted = (keyword, share * minutes, round(share * keywords), 0, 400)  # seed and speakers
+        files = [hashlib.sha256(file.read_bytes()).hexdigest() for file in (files_of(path) if path else [])]
 
-    said = (keyword, minutes, keywords, 0, 400)  # seed and espeak-ng speakers
+        def make(path=path, wanted=wanted) -> dict:
+            talk = synthetic_talk(*wanted, open_voice(path) if path else None)
+            return {"phrases": talk.phrases, "keywords": talk.keywords}
 
-    def make() -> dict:
-        talk = synthetic_talk(*said, [NeuralVoice(path) for path in voices])
-        return {"phrases": talk.phrases, "keywords": talk.keywords}
-
-    files = [file for path in voices for file in (path, path.with_name(f"{path.name}.json"))]
-    files = [hashlib.sha256(file.read_bytes()).hexdigest() for file in files]
-    key = fingerprint(TALK_VERSION, *said, files)
-    value = cached(Path(cache) / f"talk-{keyword}.pt", key, make)
-    return Talk(value["phrases"], value["keywords"])
+        file = Path(cache) / f"talk-{keyword}-{path.stem if path else 'espeak-ng'}.pt"
+        said.append(cached(file, fingerprint(TALK_VERSION, *wanted, files), make))
+    return Talk(*([sound for talk in said for sound in talk[kind]] for kind in ("phrases", "keywords")))
 
 
 def scenes(clips: ClipData, keyword: str, split: Split, sounds: dict[str, Sounds], settings: Settings) -> TrainingData:

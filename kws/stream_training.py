@@ -27,7 +27,7 @@ from kws.streaming import StreamingCRNN
 from kws.train import VERSION as TRAIN_VERSION
 from kws.train import Run, TrainConfig, Trainer, TrainingError, drive
 
-VERSION = 4  # of scenes, talk, labels and loss: raise it when one changes, or finished runs would be taken for new ones
+VERSION = 5  # of scenes, talk, labels and loss: raise it when one changes, or finished runs would be taken for new ones
 IGNORED = -100
 FRAMES_A_SECOND = SAMPLE_RATE // HOP
 # After a word's end, between which a step is of the keyword: its last sound is heard, and what follows.

@@ -6,7 +6,6 @@ which sound like people, are for the user to bring.
 """
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,7 +16,6 @@ from tqdm import tqdm
 from kws.acoustics import convolve
 from kws.audio import SAMPLE_RATE, to_int16
 from kws.corpora import CorpusError
-from kws.neural_voice import NeuralVoice
 from kws.synthetic import (
     Mouth,
     SyntheticConfig,
@@ -27,6 +25,7 @@ from kws.synthetic import (
     similar_words,
     trimmed,
 )
+from kws.voices import Voice
 
 # fmt: off
 WORDS = (
@@ -77,7 +76,7 @@ WORDS = (
 CONSONANTS = "p b t d k g f v s z S m n l r w j h tS dZ T".split()
 VOWELS = "i: I E a A: V 0 O: u: U eI aI oU 3: @ i".split()
 # fmt: on
-VERSION = 4  # of what is said: raise it when that changes, or talk made before would be taken for new
+VERSION = 5  # of what is said: raise it when that changes, or talk made before would be taken for new
 ALIKE = {"i:": "i", "I": "i", "0": "A:", "02": "A:", "e": "E", "aa": "a"}
 CONFUSABLE_SHARE, MADE_UP_SHARE = 0.2, 0.15  # of the words of a phrase
 
@@ -99,12 +98,12 @@ def synthetic_talk(
     keywords: int = 500,
     seed: int = 0,
     speakers: int = 100,
-    voices: Sequence[NeuralVoice] = (),
+    voice: Voice | None = None,
     progress: bool = True,
 ) -> Talk:
-    """So many minutes of phrases and so many keywords, about half of them by the neural voices if there are any.
+    """So many minutes of phrases and so many keywords, by speakers of espeak-ng or of a neural voice.
 
-    The same seed, with voices newly made, gives the same sound.
+    The same seed, with a voice newly opened, gives the same sound.
     """
     rng, generator = np.random.default_rng(seed), torch.Generator().manual_seed(seed)
     mouth = Mouth(rng)
@@ -113,15 +112,16 @@ def synthetic_talk(
         raise CorpusError(f"espeak-ng cannot say the keyword {keyword!r}: give a word in English spelling")
     confusable = _confusable(sound, rng)
     known = {word: mouth.espeak.phonemes(word) for word in WORDS}
-    people = [make_speaker(i, SyntheticConfig(seed=seed + 1), rng, generator) for i in range(speakers)]
-    neural = [_neural_speaker(voices, rng, generator) for _ in range(speakers if voices else 0)]
+    if voice is None:
+        people = [make_speaker(i, SyntheticConfig(seed=seed + 1), rng, generator) for i in range(speakers)]
+    else:
+        people = [_neural_speaker(voice, rng, generator) for _ in range(speakers)]
 
     def say(words: list[list[str]]) -> Tensor:
-        if neural and rng.random() < 0.5:
-            speaker = neural[rng.integers(len(neural))]
+        speaker = people[rng.integers(len(people))]
+        if isinstance(speaker, _NeuralSpeaker):
             waveform = speaker.say(words, rng)
         else:
-            speaker = people[rng.integers(len(people))]
             waveform = mouth.say([p for word in words for p in word], speaker, longest=30.0)
         waveform = convolve(waveform[None], speaker.response[None])[0]
         return to_int16(0.5 * waveform / waveform.abs().max().clamp_min(1e-3))
@@ -141,7 +141,7 @@ def synthetic_talk(
 class _NeuralSpeaker:
     """One of the speakers of a neural voice, made larger or smaller, in a room at a microphone."""
 
-    voice: NeuralVoice
+    voice: Voice
     speaker: int
     size: float
     pace: float
@@ -155,10 +155,7 @@ class _NeuralSpeaker:
         return trimmed(self.voice.say(words, self.speaker, pace, size, self.variety, self.rhythm))
 
 
-def _neural_speaker(
-    voices: Sequence[NeuralVoice], rng: np.random.Generator, generator: torch.Generator
-) -> _NeuralSpeaker:
-    voice = voices[rng.integers(len(voices))]
+def _neural_speaker(voice: Voice, rng: np.random.Generator, generator: torch.Generator) -> _NeuralSpeaker:
     return _NeuralSpeaker(
         voice,
         speaker=int(rng.integers(voice.speakers)),

@@ -6,7 +6,17 @@ import torch
 
 from kws.checkpoint import Provenance, save_model
 from kws.data import decode, training_data
-from kws.distill import Distillation, DistillConfig, DistillError, alignment, as_steps, step_ends, tap, teach
+from kws.distill import (
+    Distillation,
+    DistillConfig,
+    DistillError,
+    alignment,
+    as_steps,
+    mean_lessons,
+    step_ends,
+    tap,
+    teach,
+)
 from kws.evaluate import provenance
 from kws.model import CRNN, CRNNConfig
 from kws.split import SplitMismatch, published_split, speaker_split
@@ -53,6 +63,18 @@ def test_lessons_are_what_the_teacher_says(teacher, lessons, data):
     torch.testing.assert_close(lessons.logits[:, clip], logits, atol=1e-4, rtol=1e-3)
     for name in LAYERS:
         assert lessons.layers[name].shape[:3] == (3, len(data.split.train), as_steps(outputs[name]).shape[1])
+
+
+def test_the_mean_of_teachers(lessons):
+    other = replace(lessons, logits=lessons.logits + 2.0, layers={}, key="another")
+    mean = mean_lessons([lessons, other])
+    torch.testing.assert_close(mean.logits, lessons.logits + 1.0)
+    assert mean.layers is lessons.layers
+    assert len({mean.key, lessons.key, mean_lessons([lessons, replace(other, key="a third")]).key}) == 3
+    assert mean_lessons([lessons]) is lessons
+    for wrong in ([], [lessons, replace(other, split="another")]):
+        with pytest.raises(DistillError, match="of the same clips"):
+            mean_lessons(wrong)
 
 
 def test_lessons_are_white_over_what_is_trained_on(lessons):

@@ -40,6 +40,15 @@ def test_cut_at_pauses():
     assert cut_at_pauses(torch.zeros(0)) == []
 
 
+def test_speech_without_a_pause_is_cut_where_it_is_quietest():
+    """Noise 30 dB below the speech hides every pause; the only cut of 8 s is in the pause that is away from the ends."""
+    spoken = torch.cat([tone(200, 1), silence(0.3), tone(200, 3), silence(0.3), tone(200, 3.7)])
+    noisy = spoken + 0.01 * torch.randn(len(spoken), generator=torch.Generator().manual_seed(0))
+    first, second = cut_at_pauses(noisy)
+    assert 4.3 <= len(first) / 16_000 <= 4.6
+    assert len(first) + len(second) == len(spoken) // 160 * 160
+
+
 def test_a_folder_of_recordings(tmp_path):
     """In the order of their names, below folders too; what holds no speech is told."""
     with pytest.raises(FileNotFoundError, match="no sound file"):

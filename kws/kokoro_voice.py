@@ -1,0 +1,86 @@
+"""The voices of Kokoro-82M, through onnxruntime: one network and a vector of style for each speaker, blends of which are speakers too.
+
+The network's inputs and its alphabet, which has one letter for each diphthong, are those of https://huggingface.co/hexgrad/Kokoro-82M.
+"""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+import torch
+import torchaudio
+from torch import Tensor
+
+from kws.audio import SAMPLE_RATE
+from kws.corpora import CorpusError
+from kws.neural_voice import STEP, ipa
+
+RATE = 24_000  # Hz, of what it says
+STYLE = 256  # numbers of a speaker's style, which is given for each number of letters
+LETTERS = {
+    "eɪ": "A", "aɪ": "I", "aʊ": "W", "oʊ": "O", "əʊ": "Q", "ɔɪ": "Y", "tʃ": "ʧ", "dʒ": "ʤ",  # noqa: RUF001
+    "ɜːɹ": "ɜɹ", "ɜː": "ɜɹ", "ɚ": "əɹ", "ɐ": "ə", "ɾ": "T", "n̩": "ən", "m̩": "əm", "ː": "",  # noqa: RUF001
+}  # fmt: skip
+
+
+def letters(words: list[list[str]]) -> str:
+    """Words of espeak-ng's phonemes in Kokoro's alphabet, with a full stop."""
+    spoken = " ".join(map(ipa, words))
+    for signs, letter in LETTERS.items():
+        spoken = spoken.replace(signs, letter)
+    return f"{spoken}."
+
+
+class KokoroVoice:
+    """``NAME.onnx``, its alphabet ``NAME.onnx.json`` ({"vocab": letters to numbers}) and the styles ``*.bin`` beside it.
+
+    Of n styles n * n speakers are made: number n * i + j speaks half as style i and half as j. The network draws noise from
+    the library's state as Piper's voices do, but an 8-bit one may compute a little differently on another kind of processor.
+    """
+
+    def __init__(self, path: str | Path, seed: int = 0):
+        path = Path(path)
+        try:
+            self.alphabet = {
+                letter: int(i)
+                for letter, i in json.loads(path.with_name(f"{path.name}.json").read_text())["vocab"].items()
+            }
+            self.styles = [
+                np.fromfile(file, np.float32).reshape(-1, STYLE) for file in sorted(path.parent.glob("*.bin"))
+            ]
+        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+            raise CorpusError(
+                f"{path}: its JSON and the .bin files beside it are not those of Kokoro ({error!r})"
+            ) from error
+        if not self.styles:
+            raise CorpusError(f"{path}: no style (.bin) beside it")
+        self.speakers = len(self.styles) ** 2
+        onnxruntime.set_seed(seed)
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = 1
+        try:
+            self.session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+        except Exception as error:  # onnxruntime has no base class for its errors
+            raise CorpusError(f"{path}: onnxruntime cannot load it ({error})") from error
+
+    def say(
+        self,
+        words: list[list[str]],
+        speaker: int = 0,
+        pace: float = 1.0,
+        size: float = 1.0,
+        variety: float = 0.0,
+        rhythm: float = 0.0,
+    ) -> Tensor:
+        """As ``NeuralVoice.say``, but the network has nothing for ``variety`` and ``rhythm``, which are not used."""
+        ids = [self.alphabet[letter] for letter in letters(words) if letter in self.alphabet]
+        first, second = (self.styles[i] for i in divmod(speaker, len(self.styles)))
+        at = min(len(ids), len(first), len(second)) - 1
+        inputs = {
+            "tokens": np.array([[0, *ids, 0]], np.int64),
+            "style": (first[at : at + 1] + second[at : at + 1]) / 2,
+            "speed": np.array([pace / size], np.float32),
+        }
+        waveform = torch.from_numpy(self.session.run(None, inputs)[0].reshape(-1))
+        return torchaudio.functional.resample(waveform, STEP * round(RATE * size / STEP), SAMPLE_RATE)

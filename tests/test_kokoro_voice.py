@@ -1,0 +1,115 @@
+# ruff: noqa: RUF001, RUF003 - the IPA is meant
+"""Kokoro's voices: its alphabet, blends of styles as speakers, pace and size; with a made-up network that says noise."""
+
+import json
+
+import numpy as np
+import onnx
+import pytest
+import torch
+from onnx import TensorProto, helper
+
+from kws.corpora import CorpusError
+from kws.espeak import Espeak
+from kws.kokoro_voice import STYLE, KokoroVoice, letters
+from kws.talk import CONSONANTS, VOWELS, WORDS
+from kws.voices import files_of, find_voices, open_voice
+
+ALPHABET = {letter: i for i, letter in enumerate("$ .abdefhijklmnoprstuvwzæðŋɑɔəɛɜɡɪɹʃʊʌʒʔˈˌθAIOQTWYiʧʤᵻ")}
+SAMPLES = 240  # of noise for each letter
+LOUDNESS = (1.0, 0.1)  # of the two styles
+
+
+@pytest.fixture
+def voice(tmp_path):
+    """A voice that says noise for each of its tokens, over the speed, as loud as the first number of the style."""
+    inputs = [
+        helper.make_tensor_value_info("tokens", TensorProto.INT64, [1, "n"]),
+        helper.make_tensor_value_info("style", TensorProto.FLOAT, [1, STYLE]),
+        helper.make_tensor_value_info("speed", TensorProto.FLOAT, [1]),
+    ]
+    nodes = [
+        helper.make_node("Shape", ["tokens"], ["shape"]),
+        helper.make_node("Gather", ["shape", "second"], ["ids"]),
+        helper.make_node("Cast", ["ids"], ["count"], to=TensorProto.FLOAT),
+        helper.make_node("Mul", ["count", "samples"], ["at_once"]),
+        helper.make_node("Div", ["at_once", "speed"], ["length"]),
+        helper.make_node("Cast", ["length"], ["whole"], to=TensorProto.INT64),
+        helper.make_node("ConstantOfShape", ["whole"], ["silence"]),
+        helper.make_node("RandomNormalLike", ["silence"], ["noise"]),
+        helper.make_node("Gather", ["style", "zero"], ["loudness"], axis=1),
+        helper.make_node("Mul", ["noise", "loudness"], ["waveform"]),
+    ]
+    constants = [
+        helper.make_tensor("second", TensorProto.INT64, [1], [1]),
+        helper.make_tensor("zero", TensorProto.INT64, [1], [0]),
+        helper.make_tensor("samples", TensorProto.FLOAT, [1], [SAMPLES]),
+    ]
+    output = helper.make_tensor_value_info("waveform", TensorProto.FLOAT, [1, "m"])
+    graph = helper.make_graph(nodes, "voice", inputs, [output], constants)
+    path = tmp_path / "kokoro" / "noise.onnx"
+    path.parent.mkdir()
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), path)
+    path.with_name("noise.onnx.json").write_text(json.dumps({"vocab": ALPHABET}))
+    for name, loudness in zip("ab", LOUDNESS, strict=True):
+        np.full((500, STYLE), loudness, np.float32).tofile(path.with_name(f"{name}.bin"))
+    return path
+
+
+def test_its_alphabet_has_one_letter_for_each_diphthong():
+    assert letters([["h", "'a", "p", "i"]]) == "hˈæpi."
+    assert letters([["tS", "'3:", "tS"], ["g", "'oU"]]) == "ʧˈɜɹʧ ɡˈO."
+    espeak = Espeak()
+    words = [espeak.phonemes(word) for word in WORDS] + [[c, v] for c in CONSONANTS for v in VOWELS]
+    assert {letter for word in words for letter in letters([word])} <= set(ALPHABET)
+
+
+def test_pace_and_size(voice):
+    speaker = KokoroVoice(voice)
+    seconds = SAMPLES * (2 + 6) / 24_000  # start, end and "hˈæpi."
+    for pace, size in ((1.0, 1.0), (2.0, 1.0), (1.0, 1.3)):
+        said = speaker.say([["h", "'a", "p", "i"]], pace=pace, size=size)
+        assert len(said) / 16_000 == pytest.approx(seconds / pace, rel=0.02)
+
+
+def test_speakers_are_blends_of_two_styles(voice):
+    speaker = KokoroVoice(voice)
+    assert speaker.speakers == 4
+    said = [speaker.say([["h", "'a", "p", "i"]] * 20, number).std() for number in range(4)]
+    wanted = [1.0, 0.55, 0.55, 0.1]
+    assert [float(x / said[0]) for x in said] == pytest.approx(wanted, rel=0.1)
+
+
+def test_the_same_calls_give_the_same_sound(voice):
+    a, b = KokoroVoice(voice), KokoroVoice(voice)
+    first = [a.say([["h", "'a"]]) for _ in range(2)]
+    assert not torch.equal(*first)
+    assert all(torch.equal(x, b.say([["h", "'a"]])) for x in first)
+
+
+def test_it_is_told_from_pipers_by_its_json(voice):
+    assert find_voices(voice.parent.parent) == [voice]
+    assert isinstance(open_voice(voice), KokoroVoice)
+    assert {path.name for path in files_of(voice)} == {"noise.onnx", "noise.onnx.json", "a.bin", "b.bin"}
+    voice.with_name("noise.onnx.json").write_text("{}")
+    with pytest.raises(CorpusError, match="not that of a Piper voice"):
+        open_voice(voice)
+
+
+def test_what_is_no_voice_is_refused(voice):
+    described = voice.with_name("noise.onnx.json")
+    described.write_text('{"vocab": ["a"]}')
+    with pytest.raises(CorpusError, match="not those of Kokoro"):
+        KokoroVoice(voice)
+    described.write_text(json.dumps({"vocab": ALPHABET}))
+    voice.with_name("a.bin").write_bytes(b"1234" * 100)
+    with pytest.raises(CorpusError, match="not those of Kokoro"):
+        KokoroVoice(voice)
+    for name in "ab":
+        voice.with_name(f"{name}.bin").unlink()
+    with pytest.raises(CorpusError, match="no style"):
+        KokoroVoice(voice)
+    voice.write_bytes(b"not ONNX")
+    np.ones((500, STYLE), np.float32).tofile(voice.with_name("a.bin"))
+    with pytest.raises(CorpusError, match=r"noise.onnx: onnxruntime cannot load it"):
+        open_voice(voice)
