@@ -21,7 +21,7 @@ class Settings:
         epochs: of each training. views: augmented views of each training clip; 0 is as many as ``kws.data.enough_views`` says.
         clips: size of the synthetic corpus.
         scenes: of the streaming models' training. talk: folder of recorded talk without the keyword, on which false alarms are counted; "" is
-            synthetic talk by other voices. voices: folder of neural voices in Piper's format that say half of the talk to train on; "" is
+            synthetic talk by other voices. voices: folder of neural voices, Piper's or Kokoro's, that say half of the talk to train on; "" is
             espeak-ng alone. speech: folder of recorded speech without the keyword to train on, and to choose on what is in its folder "validation"; "" is none.
         cache: folder for what can be made again: synthetic corpora, downloads, decoded clips, views, training runs.
     """
