@@ -12,6 +12,7 @@ from onnx import TensorProto, helper
 from kws.corpora import CorpusError
 from kws.espeak import Espeak
 from kws.neural_voice import NeuralVoice, ipa
+from kws.stream_ladder import _talk
 from kws.synthetic import COMMON_WORDS
 from kws.talk import CONSONANTS, VOWELS, WORDS, synthetic_talk
 from kws.voices import find_voices
@@ -155,3 +156,21 @@ def test_the_talk_of_a_voice_is_all_its_own(voice):
     alone = synthetic_talk("happy", 0.5, 40, progress=False)
     assert np.mean([high(k) > 0.15 for k in talk.keywords]) > 0.8  # the others are heard by a dull microphone
     assert not any(high(k) > 0.15 for k in alone.keywords)
+
+
+def test_half_of_the_talk_is_theirs_and_kept(voice, tmp_path):
+    """Two voices say a quarter each; what is said is found again, source by source."""
+    other = write_voice(tmp_path / "other.onnx", speakers=2)
+    talk = _talk("happy", 0.8, 8, [voice, other], str(tmp_path))
+    assert len(talk.keywords) == 8
+    kept = {name: torch.load(tmp_path / f"talk-happy-{name}.pt")["value"] for name in ("espeak-ng", "noise", "other")}
+    assert {name: len(said["keywords"]) for name, said in kept.items()} == {"espeak-ng": 4, "noise": 2, "other": 2}
+    seconds = {name: sum(map(len, said["phrases"])) / 16_000 for name, said in kept.items()}
+    assert seconds == {
+        name: pytest.approx(share * 48, abs=5) for name, share in zip(kept, (0.5, 0.25, 0.25), strict=True)
+    }
+    (tmp_path / "talk-happy-noise.pt").unlink()
+    times = {name: (tmp_path / f"talk-happy-{name}.pt").stat().st_mtime_ns for name in ("espeak-ng", "other")}
+    again = _talk("happy", 0.8, 8, [voice, other], str(tmp_path))
+    assert times == {name: (tmp_path / f"talk-happy-{name}.pt").stat().st_mtime_ns for name in times}
+    assert all(torch.equal(a, b) for a, b in zip(talk.phrases, again.phrases, strict=True))
