@@ -84,10 +84,8 @@ CONTROLS = {
 }
 SEPARABLE = {"gru_small_separable": Rung("1: separable", replace(GRU_SMALL, separable=True), FROM_LOGITS)}
 REVERSED_CONTROL = {"rnn_reversed": Rung("logits and layers, reversed", RNN, REVERSED)}
-PEERS = {
-    name: Rung(
-        title, config, FROM_RANKING, 6.0, weight_decay=0.1, teachers=TEACHERS
-    )  # as "beyond": what is better is the network
+PEERS = {  # trained as "beyond": what is better is the network
+    name: Rung(title, config, FROM_RANKING, 6.0, weight_decay=0.1, teachers=TEACHERS)
     for name, title, config in (
         ("peer_rnn_2546", "C3 k(5,20) s(5,8) RNN 20x2", _published(3, (5, 20), (5, 8), "rnn", 20)),
         ("peer_rnn_k15", "C3 k(4,15) s(4,8) RNN 20x2", _published(3, (4, 15), (4, 8), "rnn", 20)),
