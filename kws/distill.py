@@ -142,10 +142,10 @@ def teach(teacher: str | Path, data: TrainingData, layers: Sequence[str] = ()) -
 def mean_lessons(lessons: Sequence[Lessons]) -> Lessons:
     """The lessons of several teachers for the same clips: the mean of their logits, and the layers of the first.
 
-    Raises ``DistillError`` for none, or for lessons of different clips.
+    Raises ``DistillError`` for none, or for lessons of another split, front end or shape.
     """
     if len({(said.split, said.n_mels, said.logits.shape) for said in lessons}) != 1:
-        raise DistillError(f"{len(lessons)} lessons, which must be one or more, of the same clips and front end")
+        raise DistillError(f"{len(lessons)} lessons, which must be one or more, of the same split, views and front end")
     if len(lessons) == 1:
         return lessons[0]
     logits = torch.stack([said.logits for said in lessons]).mean(0)

@@ -1,6 +1,7 @@
 """The voices of Kokoro-82M, through onnxruntime: one network and a vector of style for each speaker, blends of which are speakers too.
 
-The network's inputs and its alphabet, which has one letter for each diphthong, are those of https://huggingface.co/hexgrad/Kokoro-82M.
+The network's inputs and its alphabet, which has one letter for each diphthong, are those of https://huggingface.co/hexgrad/Kokoro-82M
+in an export to ONNX that takes "tokens", "style" and "speed", such as the one that ``make voices`` fetches.
 """
 
 import json
@@ -14,28 +15,32 @@ from torch import Tensor
 
 from kws.audio import SAMPLE_RATE
 from kws.corpora import CorpusError
-from kws.neural_voice import STEP, ipa
+from kws.neural_voice import IPA, STEP, ipa
 
 RATE = 24_000  # Hz, of what it says
 STYLE = 256  # numbers of a speaker's style, which is given for each number of letters
 LETTERS = {
-    "eɪ": "A", "aɪ": "I", "aʊ": "W", "oʊ": "O", "əʊ": "Q", "ɔɪ": "Y", "tʃ": "ʧ", "dʒ": "ʤ",  # noqa: RUF001
-    "ɜːɹ": "ɜɹ", "ɜː": "ɜɹ", "ɚ": "əɹ", "ɐ": "ə", "ɾ": "T", "n̩": "ən", "m̩": "əm", "ː": "",  # noqa: RUF001
+    "eɪ": "A", "aɪ": "I", "aʊ": "W", "oʊ": "O", "ɔɪ": "Y", "tʃ": "ʧ", "dʒ": "ʤ",  # noqa: RUF001
+    "ɜːɹ": "ɜɹ", "ɜː": "ɜɹ", "ɚ": "əɹ", "ɐ": "ə", "ɾ": "T", "n̩": "ən", "ː": "",  # noqa: RUF001
 }  # fmt: skip
 
 
 def letters(words: list[list[str]]) -> str:
     """Words of espeak-ng's phonemes in Kokoro's alphabet, with a full stop."""
-    spoken = " ".join(map(ipa, words))
+    return f"{letters_of(' '.join(map(ipa, words)))}."
+
+
+def letters_of(spoken: str) -> str:
+    """The IPA in Kokoro's alphabet."""
     for signs, letter in LETTERS.items():
         spoken = spoken.replace(signs, letter)
-    return f"{spoken}."
+    return spoken
 
 
 class KokoroVoice:
     """``NAME.onnx``, its alphabet ``NAME.onnx.json`` ({"vocab": letters to numbers}) and the styles ``*.bin`` beside it.
 
-    Of n styles n * n speakers are made: number n * i + j speaks half as style i and half as j. The network draws noise from
+    Of n styles n * n speakers are made: number n * i + j speaks half as style i and half as j (and so as number n * j + i). The network draws noise from
     the library's state as Piper's voices do, but an 8-bit one may compute a little differently on another kind of processor.
     """
 
@@ -55,6 +60,10 @@ class KokoroVoice:
             ) from error
         if not self.styles:
             raise CorpusError(f"{path}: no style (.bin) beside it")
+        if not all(len(style) for style in self.styles):
+            raise CorpusError(f"{path}: a style (.bin) beside it is empty")
+        if unknown := sorted({letter for spoken in IPA.values() for letter in letters_of(spoken)} - {*self.alphabet}):
+            raise CorpusError(f"{path}: its alphabet lacks {' '.join(unknown)}: it does not speak English")
         self.speakers = len(self.styles) ** 2
         onnxruntime.set_seed(seed)
         options = onnxruntime.SessionOptions()
@@ -63,6 +72,8 @@ class KokoroVoice:
             self.session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
         except Exception as error:  # onnxruntime has no base class for its errors
             raise CorpusError(f"{path}: onnxruntime cannot load it ({error})") from error
+        if (inputs := {i.name for i in self.session.get_inputs()}) != {"tokens", "style", "speed"}:
+            raise CorpusError(f"{path}: it takes {', '.join(sorted(inputs))}; Kokoro must take tokens, style and speed")
 
     def say(
         self,

@@ -59,7 +59,7 @@ RNN = _tiny(pool=(2, 3), channels=6, kernel=(6, 5), stride=(3, 2), rnn="rnn", hi
 BEYOND = _tiny(pool=(3, 4), channels=12, kernel=(10, 4), stride=(4, 2), hidden=12, layers=1)
 
 TEACHERS = 4
-"""Trained of each kind of split; the ladder learns from the first, "beyond" and the peers from the mean of all."""
+"""Trained of each kind of split. The ladder learns from the first; "beyond", its controls and the peers from the mean of all their logits, and from the layers of the first."""
 
 BASE = {"base": Rung("base", CRNNConfig(), epochs=1.0, learning_rate=6e-3)}
 TEACHER = {

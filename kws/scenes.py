@@ -261,7 +261,7 @@ def _choose(sounds: Sequence, rng: np.random.Generator):
 
 
 def _stretch(phrase: Tensor, rng: np.random.Generator) -> Word:
-    """A stretch of a phrase about as long as a word, and no pause: of three, the one of most power."""
+    """A stretch of a phrase about as long as a word, and rarely a pause: of three, the one of most power."""
     length = min(int(rng.uniform(0.3, 0.7) * SAMPLE_RATE), len(phrase))
     starts = rng.integers(len(phrase) - length + 1, size=3)
     start = int(max(starts, key=lambda at: to_float(phrase[at : at + length]).square().sum()))

@@ -64,12 +64,16 @@ def gather(clips: ClipData, keyword: str, split: Split, settings: Settings) -> d
 
 def _talk(keyword: str, minutes: float, keywords: int, voices: list[Path], cache: str) -> Talk:
     """Talk to train on: half of it by the neural voices, as much by each, if there are some. It takes long, so it is kept."""
-    sources = {None: 1.0} | {path: 0.5 / len(voices) for path in voices}
-    if voices:
-        sources[None] = 0.5
+    sources = {None: 0.5 if voices else 1.0} | {path: 0.5 / len(voices) for path in voices}
     said = []
     for path, share in sources.items():
-        wanted = (keyword, share * minutes, round(share * keywords), 0, 400)  # seed and speakers
+        wanted = (
+            keyword,
+            share * minutes,
+            max(1, round(share * keywords)) if keywords else 0,
+            0,
+            400,
+        )  # seed and speakers
         files = [hashlib.sha256(file.read_bytes()).hexdigest() for file in (files_of(path) if path else [])]
 
         def make(path=path, wanted=wanted) -> dict:

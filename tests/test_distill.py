@@ -73,7 +73,7 @@ def test_the_mean_of_teachers(lessons):
     assert len({mean.key, lessons.key, mean_lessons([lessons, replace(other, key="a third")]).key}) == 3
     assert mean_lessons([lessons]) is lessons
     for wrong in ([], [lessons, replace(other, split="another")]):
-        with pytest.raises(DistillError, match="of the same clips"):
+        with pytest.raises(DistillError, match="of the same split"):
             mean_lessons(wrong)
 
 

@@ -15,7 +15,7 @@ from kws.kokoro_voice import STYLE, KokoroVoice, letters
 from kws.talk import CONSONANTS, VOWELS, WORDS
 from kws.voices import files_of, find_voices, open_voice
 
-ALPHABET = {letter: i for i, letter in enumerate("$ .abdefhijklmnoprstuvwzæðŋɑɔəɛɜɡɪɹʃʊʌʒʔˈˌθAIOQTWYiʧʤᵻ")}
+ALPHABET = {letter: i for i, letter in enumerate("$ .abdefhijklmnoprstuvwzæðŋɑɔəɛɜɡɪɹʃʊʌʒʔˈˌθAIOTWYiʧʤᵻ")}
 SAMPLES = 240  # of noise for each letter
 LOUDNESS = (1.0, 0.1)  # of the two styles
 
@@ -109,7 +109,19 @@ def test_what_is_no_voice_is_refused(voice):
         voice.with_name(f"{name}.bin").unlink()
     with pytest.raises(CorpusError, match="no style"):
         KokoroVoice(voice)
-    voice.write_bytes(b"not ONNX")
+    voice.with_name("a.bin").write_bytes(b"")
+    with pytest.raises(CorpusError, match="is empty"):
+        KokoroVoice(voice)
     np.ones((500, STYLE), np.float32).tofile(voice.with_name("a.bin"))
+    described.write_text(json.dumps({"vocab": {letter: i for letter, i in ALPHABET.items() if letter not in "AT"}}))
+    with pytest.raises(CorpusError, match="lacks A T"):
+        KokoroVoice(voice)
+    described.write_text(json.dumps({"vocab": ALPHABET}))
+    model = onnx.load(voice)
+    model.graph.input[0].name = model.graph.node[0].input[0] = "input_ids"
+    onnx.save(model, voice)
+    with pytest.raises(CorpusError, match="it takes input_ids, speed, style"):
+        KokoroVoice(voice)
+    voice.write_bytes(b"not ONNX")
     with pytest.raises(CorpusError, match=r"noise.onnx: onnxruntime cannot load it"):
         open_voice(voice)

@@ -1,6 +1,7 @@
 from dataclasses import replace
 
 import pytest
+import torch
 
 from kws import ladder, report
 from kws.architectures import build
@@ -8,7 +9,7 @@ from kws.checkpoint import load_model, load_provenance, save_model
 from kws.compress import fold_batch_norm
 from kws.cost import count_macs, count_parameters, size_in_bytes
 from kws.data import decode, training_data
-from kws.distill import DistillConfig
+from kws.distill import DistillConfig, teach
 from kws.evaluate import judge_checkpoint, provenance
 from kws.metrics import one_minus_auc
 from kws.settings import Settings
@@ -59,6 +60,10 @@ def test_from_training_to_table(tone_corpus, tmp_path, monkeypatch):
     monkeypatch.setitem(ladder.RUNGS, "teacher", small)
     ladder.fit({"base": ladder.BASE["base"], "teacher": small}, sets, settings, "tones-low")
     lessons = ladder.teach_all("tones-low", sets)
+    for kind in sets:
+        said = [teach(ladder.seed_path("tones-low", "teacher", kind, seed), sets[kind]).logits for seed in range(4)]
+        assert torch.equal(lessons[kind, 1].logits, said[0])
+        torch.testing.assert_close(lessons[kind, 4].logits, sum(said) / 4)
     runs = ladder.fit(ladder.pick("rnn", "beyond"), sets, settings, "tones-low", lessons)
     ladder.store_again("tones-low", sets, settings.seeds)
     names = ("base", "rnn", "rnn_fp16", "rnn_int8", "beyond")

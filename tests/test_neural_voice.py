@@ -174,3 +174,7 @@ def test_half_of_the_talk_is_theirs_and_kept(voice, tmp_path):
     again = _talk("happy", 0.8, 8, [voice, other], str(tmp_path))
     assert times == {name: (tmp_path / f"talk-happy-{name}.pt").stat().st_mtime_ns for name in times}
     assert all(torch.equal(a, b) for a, b in zip(talk.phrases, again.phrases, strict=True))
+    described = other.with_name("other.onnx.json")
+    described.write_text(described.read_text() + " ")  # another file, another voice
+    _talk("happy", 0.8, 8, [voice, other], str(tmp_path))
+    assert times["other"] != (tmp_path / "talk-happy-other.pt").stat().st_mtime_ns

@@ -41,7 +41,7 @@ def test_cut_at_pauses():
 
 
 def test_speech_without_a_pause_is_cut_where_it_is_quietest():
-    """Noise 30 dB below the speech hides every pause; the only cut of 8 s is in the pause that is away from the ends."""
+    """Noise 30 dB below the speech hides every pause; the only cut of 8.3 s is in the pause that is away from the ends."""
     spoken = torch.cat([tone(200, 1), silence(0.3), tone(200, 3), silence(0.3), tone(200, 3.7)])
     noisy = spoken + 0.01 * torch.randn(len(spoken), generator=torch.Generator().manual_seed(0))
     first, second = cut_at_pauses(noisy)
