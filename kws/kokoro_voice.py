@@ -8,14 +8,13 @@ import json
 from pathlib import Path
 
 import numpy as np
-import onnxruntime
 import torch
 import torchaudio
 from torch import Tensor
 
 from kws.audio import SAMPLE_RATE
 from kws.corpora import CorpusError
-from kws.neural_voice import IPA, STEP, ipa
+from kws.neural_voice import IPA, STEP, ipa, open_session
 
 RATE = 24_000  # Hz, of what it says
 STYLE = 256  # numbers of a speaker's style, which is given for each number of letters
@@ -40,8 +39,9 @@ def letters_of(spoken: str) -> str:
 class KokoroVoice:
     """``NAME.onnx``, its alphabet ``NAME.onnx.json`` ({"vocab": letters to numbers}) and the styles ``*.bin`` beside it.
 
-    Of n styles n * n speakers are made: number n * i + j speaks half as style i and half as j (and so as number n * j + i). The network draws noise from
-    the library's state as Piper's voices do, but an 8-bit one may compute a little differently on another kind of processor.
+    Of n styles n * n speakers are made: number n * i + j speaks half as style i and half as j (and so as number n * j + i).
+    The network draws noise from the library's state as Piper's voices do, but an 8-bit one may compute a little differently on another
+    kind of processor. Raises ``CorpusError`` for files that are not those of such a voice.
     """
 
     def __init__(self, path: str | Path, seed: int = 0):
@@ -65,13 +65,7 @@ class KokoroVoice:
         if unknown := sorted({letter for spoken in IPA.values() for letter in letters_of(spoken)} - {*self.alphabet}):
             raise CorpusError(f"{path}: its alphabet lacks {' '.join(unknown)}: it does not speak English")
         self.speakers = len(self.styles) ** 2
-        onnxruntime.set_seed(seed)
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = 1
-        try:
-            self.session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
-        except Exception as error:  # onnxruntime has no base class for its errors
-            raise CorpusError(f"{path}: onnxruntime cannot load it ({error})") from error
+        self.session = open_session(path, seed)
         if (inputs := {i.name for i in self.session.get_inputs()}) != {"tokens", "style", "speed"}:
             raise CorpusError(f"{path}: it takes {', '.join(sorted(inputs))}; Kokoro must take tokens, style and speed")
 

@@ -40,6 +40,17 @@ def ipa(phonemes: list[str]) -> str:
     return spoken.replace("ɹɹ", "ɹ")  # "e@ r" is the r of "hairy" named twice
 
 
+def open_session(path: Path, seed: int) -> onnxruntime.InferenceSession:
+    """A voice's network on one thread, the library's noise starting from ``seed``. Raises ``CorpusError`` if it cannot be loaded."""
+    onnxruntime.set_seed(seed)
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1  # with more, sums may come in another order
+    try:
+        return onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # onnxruntime has no base class for its errors
+        raise CorpusError(f"{path}: onnxruntime cannot load it ({error})") from error
+
+
 class NeuralVoice:
     """One voice file, which may hold many speakers.
 
@@ -57,13 +68,7 @@ class NeuralVoice:
             raise CorpusError(f"{path}: its JSON is not that of a Piper voice ({error!r})") from error
         if unknown := sorted({sign for spoken in IPA.values() for sign in spoken} - {*self.signs, *IN_PLACE}):
             raise CorpusError(f"{path}: it has no sign for {' '.join(unknown)}: it does not speak English IPA")
-        onnxruntime.set_seed(seed)
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = 1  # with more, sums may come in another order
-        try:
-            self.session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
-        except Exception as error:  # onnxruntime has no base class for its errors
-            raise CorpusError(f"{path}: onnxruntime cannot load it ({error})") from error
+        self.session = open_session(path, seed)
 
     def say(
         self,

@@ -67,13 +67,8 @@ def _talk(keyword: str, minutes: float, keywords: int, voices: list[Path], cache
     sources = {None: 0.5 if voices else 1.0} | {path: 0.5 / len(voices) for path in voices}
     said = []
     for path, share in sources.items():
-        wanted = (
-            keyword,
-            share * minutes,
-            max(1, round(share * keywords)) if keywords else 0,
-            0,
-            400,
-        )  # seed and speakers
+        said_alone = max(1, round(share * keywords))
+        wanted = (keyword, share * minutes, said_alone, 0, 400)  # seed and speakers
         files = [hashlib.sha256(file.read_bytes()).hexdigest() for file in (files_of(path) if path else [])]
 
         def make(path=path, wanted=wanted) -> dict:

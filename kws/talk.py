@@ -119,7 +119,7 @@ def synthetic_talk(
 
     def say(words: list[list[str]]) -> Tensor:
         speaker = people[rng.integers(len(people))]
-        if isinstance(speaker, _NeuralSpeaker):
+        if voice:
             waveform = speaker.say(words, rng)
         else:
             waveform = mouth.say([p for word in words for p in word], speaker, longest=30.0)
