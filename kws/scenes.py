@@ -5,7 +5,7 @@ heard, as the frozen long stream on which misses and false alarms are counted.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -19,6 +19,8 @@ from kws.talk import Talk
 
 FADE = SAMPLE_RATE // 100  # samples over which a cut piece fades in and out
 LEAST_BETWEEN = 2 * SAMPLE_RATE  # samples between the keywords of the long stream
+LEVEL = 0.1  # root mean square of a word before its gain
+SILENCE_DB = -100.0  # of full scale: digital silence
 MARGIN = 3 * SAMPLE_RATE // 100  # samples kept before and after a word when its clip is cut to it
 
 
@@ -77,7 +79,7 @@ class SceneConfig:
     talk_share: float = 0.5
     splice_share: float = 0.4
     recorded_share: float = 0.5
-    whole_share: float = 0.3
+    whole_share: float = 0.5
     pause: tuple[float, float] = (0.1, 1.2)
     pause_share: float = 0.5
     speed: tuple[float, float] = (0.87, 1.15)
@@ -99,20 +101,26 @@ class Scene:
 
 
 def word_bounds(waveform: Tensor) -> tuple[int, int]:
-    """The first sample of the word in a clip (samples,) and the one after its last, by its level.
+    """The first sample of the word in a clip (samples,) and the one after its last, by its level without the lowest sounds (pre-emphasis).
 
-    Of the stretches without a gap of 200 ms in which the level of 20 ms is at most 25 dB below the loudest and 6 dB above the clip's
-    quiet tenth, the one with most decibels above that, over its length: a click is loud but short. A clip without any is all word.
+    Of the stretches without a gap of 250 ms in which the level of 20 ms is at most 35 dB below the loudest and 4 dB above the clip's
+    quiet tenth (or 10 dB below the loudest), the one with most decibels above that, over its length: a click is loud but short. A clip without any is all word.
+    The limits are wide: a faint last syllable after a stop (*happy*) belongs to the word, and half a word would be taught as all of it.
     """
     hop = SAMPLE_RATE // 100
-    power = np.square(to_float(waveform).numpy()).astype(np.float64)
+    sound = to_float(waveform).double().numpy()
+    power = np.square(sound - 0.97 * np.append(0.0, sound[:-1]))
     frames = np.add.reduceat(power, np.arange(0, len(power), hop))
     level = 10 * np.log10(np.convolve(frames, [0.5, 0.5], "same") / hop + 1e-12)
-    floor = max(level.max() - 25, np.quantile(level, 0.1) + 6)
+    sounding = level[level > SILENCE_DB]
+    if len(sounding) == 0:
+        return 0, len(waveform)
+    quiet = np.quantile(sounding, 0.1)  # digital silence around a clip is not its noise
+    floor = max(level.max() - 35, min(quiet + 4, level.max() - 10))
     active = np.flatnonzero(level > floor)
     if len(active) == 0:
         return 0, len(waveform)
-    stretches = np.split(active, np.flatnonzero(np.diff(active) > 20) + 1)
+    stretches = np.split(active, np.flatnonzero(np.diff(active) > 25) + 1)
     best = max(stretches, key=lambda stretch: (level[stretch] - floor).sum())
     return int(best[0]) * hop, min((int(best[-1]) + 1) * hop, len(waveform))
 
@@ -151,10 +159,11 @@ def make_scene(sounds: Sounds, config: SceneConfig, rng: np.random.Generator) ->
 def long_stream(sounds: Sounds, snr_db: float, config: SceneConfig | None = None, seed: int = 0) -> Scene:
     """One long stream in which every keyword clip is said once, at its own speed, among other words and talk, in noise.
 
-    Most clips are cut to the word, all are faded in and out and brought to one level, give or take 3 dB.
+    Keywords are said with all of their second, so that no cut can spoil one; most other clips are cut to the word. All are faded in and
+    out and words brought to one level, give or take 3 dB.
     One to three other pieces come before each keyword, with pauses, and at least two seconds between keywords: a detector that holds off
-    after a detection could not hear the next one sooner. The noise changes every 20 s and is ``snr_db`` dB below the mean power of all
-    speech. The same seed gives the same stream.
+    after a detection could not hear the next one sooner. The noise changes every 20 s and is ``snr_db`` dB below that level. The same
+    seed gives the same stream.
     """
     rng = np.random.default_rng(seed)
     config = config or SceneConfig(
@@ -167,18 +176,17 @@ def long_stream(sounds: Sounds, snr_db: float, config: SceneConfig | None = None
         for _ in range(rng.integers(1, 4)):
             pieces += [_piece(sounds, config, False, rng)[0], _pause(config, rng)]
             length += len(pieces[-2]) + len(pieces[-1])
-        waveform, start, end = _keyword(sounds.keywords[i], config, rng)
+        waveform, start, end = _keyword(sounds.keywords[i], replace(config, whole_share=1.0), rng)
         since = length + start - keywords[-1][1] * SAMPLE_RATE if keywords else LEAST_BETWEEN
         pieces += [np.zeros(max(0, int(LEAST_BETWEEN - since)), np.float32), waveform, _pause(config, rng)]
         length += len(pieces[-3])
         keywords.append(((length + start) / SAMPLE_RATE, (length + end) / SAMPLE_RATE))
         length += len(waveform) + len(pieces[-1])
     speech = torch.from_numpy(np.concatenate([*pieces, np.zeros(2 * SAMPLE_RATE, np.float32)]))
-    spoken = speech[speech != 0].square().mean()
     for start in range(0, len(speech), 20 * SAMPLE_RATE):
         stretch = speech[start : start + 20 * SAMPLE_RATE]
         noise = cut_noise(sounds.noises, len(stretch), rng)
-        stretch += noise * (spoken / noise.square().mean().clamp_min(1e-10) / 10 ** (snr_db / 10)).sqrt()
+        stretch += noise * LEVEL * (noise.square().mean().clamp_min(1e-10) * 10 ** (snr_db / 10)).rsqrt()
     return Scene((0.3 * speech).clamp(-1, 1), keywords)
 
 
@@ -282,7 +290,7 @@ def _part(word: Word, first: float, last: float) -> np.ndarray:
     """A part of a word, given as shares of it, at a level of its own."""
     length = word.end - word.start
     part = to_float(word.waveform[word.start + int(first * length) : word.start + int(last * length)]).numpy()
-    return part * (0.1 / max(float(np.sqrt(np.square(part).mean())) if len(part) else 0.0, 1e-4))
+    return part * (LEVEL / max(float(np.sqrt(np.square(part).mean())) if len(part) else 0.0, 1e-4))
 
 
 def _join(parts: Sequence[np.ndarray]) -> np.ndarray:
@@ -309,7 +317,7 @@ def _keyword(word: Word, config: SceneConfig, rng: np.random.Generator) -> tuple
 def _said(
     waveform: np.ndarray, start: int, end: int, config: SceneConfig, rng: np.random.Generator
 ) -> tuple[np.ndarray, int, int]:
-    """A piece at some speed and level, faded in and out, and its bounds at that speed."""
+    """A piece at some speed and level (of the keyword in it, or of all), faded in and out, and its bounds at that speed."""
     speed = rng.uniform(*config.speed)
     places = np.arange(0, len(waveform) - 1, speed)
     waveform = np.interp(places, np.arange(len(waveform)), waveform).astype(np.float32)
@@ -318,9 +326,11 @@ def _said(
     waveform[:fade] *= ramp
     waveform[len(waveform) - fade :] *= ramp[::-1]
     # Clips differ in level by 40 dB; a voice in a scene has its own, and varies a little.
-    level = 0.1 * 10 ** (rng.uniform(*config.piece_gain_db) / 20)
-    waveform *= level / max(float(np.sqrt(np.square(waveform).mean())), 1e-4)
-    return waveform, int(start / speed), int(end / speed)
+    level = LEVEL * 10 ** (rng.uniform(*config.piece_gain_db) / 20)
+    start, end = int(start / speed), int(end / speed)
+    word = waveform[start:end] if end else waveform
+    waveform *= level / max(float(np.sqrt(np.square(word).mean())), 1e-4)
+    return waveform, start, end
 
 
 def _in_room(waveform: Tensor, config: SceneConfig, rng: np.random.Generator) -> Tensor:

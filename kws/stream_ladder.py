@@ -66,9 +66,9 @@ def _talk(keyword: str, minutes: float, keywords: int, voices: list[Path], cache
     """Talk to train on: half of it by the neural voices, as much by each, if there are some. It takes long, so it is kept."""
     sources = {None: 0.5 if voices else 1.0} | {path: 0.5 / len(voices) for path in voices}
     said = []
-    for path, share in sources.items():
+    for i, (path, share) in enumerate(sources.items()):
         said_alone = max(1, round(share * keywords))
-        wanted = (keyword, share * minutes, said_alone, 0, 400)  # seed and speakers
+        wanted = (keyword, share * minutes, said_alone, 10 * i, 400)  # seed, of its own for each, and speakers
         files = [hashlib.sha256(file.read_bytes()).hexdigest() for file in (files_of(path) if path else [])]
 
         def make(path=path, wanted=wanted) -> dict:
