@@ -8,8 +8,10 @@ from torch import Tensor
 from tqdm import tqdm
 
 from kws.audio import SAMPLE_RATE, read_audio, to_int16
+from kws.cache import cached, fingerprint
 from kws.corpora import CorpusError
 
+VERSION = 1  # of how they are cut: raise it when that changes
 VALIDATION = "validation"  # the folder, below that of the recordings, of those that training must not hear
 SUFFIXES = (".wav", ".flac", ".ogg", ".opus")
 HOP = SAMPLE_RATE // 100
@@ -28,16 +30,25 @@ def sound_files(folder: str | Path) -> list[Path]:
     return paths
 
 
-def recorded_phrases(folder: str | Path) -> dict[str, list[Tensor]]:
+def recorded_phrases(folder: str | Path, cache: str | Path | None = None) -> dict[str, list[Tensor]]:
     """Phrases (samples,) int16 of the recordings below a folder, each parted at its pauses, in the order of their names.
 
-    Those below its folder ``validation``, which should be of other speakers, are for "validation", all others for "train". Raises
+    Those below its folder ``validation``, which should be of other speakers, are for "validation", all others for "train". With a folder
+    ``cache`` they are kept there, and read anew only if a file was changed, added or removed. Raises
     ``CorpusError`` if there is no speech for the latter, ``FileNotFoundError`` and ``AudioError`` as reading does.
     """
-    phrases: dict[str, list[Tensor]] = {"train": [], VALIDATION: []}
-    for path in tqdm(sound_files(folder), "reading recorded speech", unit="file"):
-        subset = VALIDATION if path.relative_to(folder).parts[0] == VALIDATION else "train"
-        phrases[subset] += cut_at_pauses(read_audio(path))
+    paths = sound_files(folder)
+
+    def make() -> dict:
+        phrases: dict[str, list[Tensor]] = {"train": [], VALIDATION: []}
+        for path in tqdm(paths, "reading recorded speech", unit="file"):
+            subset = VALIDATION if path.relative_to(folder).parts[0] == VALIDATION else "train"
+            phrases[subset] += cut_at_pauses(read_audio(path))
+        return phrases
+
+    files = [(str(path.relative_to(folder)), stat.st_size, stat.st_mtime_ns) for path in paths for stat in [path.stat()]]
+    file = None if cache is None else Path(cache) / "recorded-speech.pt"
+    phrases = cached(file, fingerprint(VERSION, files), make)
     if not phrases["train"]:
         raise CorpusError(f"{folder}: no speech to train on in its sound files")
     return phrases

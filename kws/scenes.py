@@ -67,6 +67,10 @@ class SceneConfig:
         whole_share: of the words, with all of their second rather than cut to the word.
         pause: seconds between pieces, for the share ``pause_share``; the others follow at once (up to 0.1 s).
         noise_share: of the scenes, at ``snr_db`` over the power of the speech where there is speech.
+        made_up_share, babble_share: of noises, white noise and many voices at once, the rest being recorded ones at another speed
+            (``noise_speed``). Few recordings are soon known by heart; so most noises, ``shaped_share``, get a spectrum of their own, up to
+            ``shape_db`` louder or fainter at each of eight frequencies, and ``swelling_share`` get louder and fainter in time by up to that.
+        microphone_share: of the scenes, with a spectrum that differs by up to ``microphone_db`` at each of these frequencies.
     """
 
     seconds: float = 4.0
@@ -89,6 +93,14 @@ class SceneConfig:
     reverberant_level: tuple[float, float] = (0.2, 0.8)
     noise_share: float = 0.85
     snr_db: tuple[float, float] = (2.0, 35.0)
+    made_up_share: float = 0.2
+    babble_share: float = 0.2
+    noise_speed: tuple[float, float] = (0.6, 1.6)
+    shaped_share: float = 0.7
+    shape_db: float = 12.0
+    swelling_share: float = 0.3
+    microphone_share: float = 0.5
+    microphone_db: float = 5.0
     level_db: tuple[float, float] = (-40.0, -15.0)
 
 
@@ -148,9 +160,11 @@ def make_scene(sounds: Sounds, config: SceneConfig, rng: np.random.Generator) ->
     if rng.random() < config.room_share:
         waveform = _in_room(waveform, config, rng)
     if silent or rng.random() < config.noise_share:
-        noise = cut_noise(sounds.noises, samples, rng)
+        noise = _varied_noise(sounds, config, samples, rng)
         scale = (spoken / noise.square().mean().clamp_min(1e-10) / 10 ** (rng.uniform(*config.snr_db) / 10)).sqrt()
         waveform = waveform + scale * noise
+    if rng.random() < config.microphone_share:
+        waveform = torch.from_numpy(_shaped(waveform.numpy(), config.microphone_db, rng))
     level = 10 ** (rng.uniform(*config.level_db) / 20)
     waveform = waveform * (level / waveform.square().mean().sqrt().clamp_min(1e-6))
     return Scene(waveform.clamp(-1, 1), keywords)
@@ -217,6 +231,46 @@ def cut_noise(noises: Sequence[Tensor], samples: int, rng: np.random.Generator) 
     noise = noise.repeat(-(-samples // len(noise)) + 1) if len(noise) <= samples else noise
     start = int(rng.integers(len(noise) - samples))
     return to_float(noise[start : start + samples])
+
+
+def _varied_noise(sounds: Sounds, config: SceneConfig, samples: int, rng: np.random.Generator) -> Tensor:
+    """A stretch of noise, float: recorded at another speed, made up or of many voices, with another spectrum and course in time."""
+    kind = rng.random()
+    if kind < config.made_up_share:
+        noise = rng.standard_normal(samples).astype(np.float32)
+    elif kind < config.made_up_share + config.babble_share:
+        noise = sum(_voices(sounds, samples, rng) for _ in range(rng.integers(3, 8)))
+    else:
+        places = np.arange(samples) * rng.uniform(*config.noise_speed)
+        recorded = cut_noise(sounds.noises, int(places[-1]) + 2, rng).numpy()
+        noise = np.interp(places, np.arange(len(recorded)), recorded).astype(np.float32)
+    if rng.random() < config.shaped_share:
+        noise = _shaped(noise, config.shape_db, rng)
+    if rng.random() < config.swelling_share:
+        turns = rng.uniform(-config.shape_db, config.shape_db, int(rng.integers(3, 12)))
+        course = np.interp(np.arange(samples), np.linspace(0, samples, len(turns)), turns)
+        noise *= (10 ** (course / 20)).astype(np.float32)
+    return torch.from_numpy(noise)
+
+
+def _shaped(waveform: np.ndarray, most_db: float, rng: np.random.Generator) -> np.ndarray:
+    """Another spectrum: at each of eight frequencies an octave apart, from 64 Hz on, up to ``most_db`` louder or fainter."""
+    size = 1 << (len(waveform) - 1).bit_length()
+    octaves = np.log2(np.maximum(np.arange(size // 2 + 1) / size * SAMPLE_RATE, 1))
+    shape = np.interp(octaves, np.linspace(6, 13, 8), rng.uniform(-most_db, most_db, 8))
+    return np.fft.irfft(np.fft.rfft(waveform, size) * 10 ** (shape / 20))[: len(waveform)].astype(np.float32)
+
+
+def _voices(sounds: Sounds, samples: int, rng: np.random.Generator) -> np.ndarray:
+    """One voice of a babble: phrases of talk or recorded speech, or words, one after another, from somewhere within the first on."""
+    sources = [phrases for phrases in (sounds.recorded, sounds.talk) if len(phrases)]
+    source = _choose(sources, rng) if sources else [word.waveform for word in sounds.words]
+    said, length = [], -int(rng.integers(SAMPLE_RATE))
+    while length < samples:
+        said.append(to_float(_choose(source, rng)).numpy())
+        said[-1] = said[-1] / max(float(np.sqrt(np.square(said[-1]).mean())), 1e-4)
+        length += len(said[-1])
+    return np.concatenate(said)[-samples:]
 
 
 def _pause(config: SceneConfig, rng: np.random.Generator) -> np.ndarray:

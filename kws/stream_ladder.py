@@ -36,11 +36,17 @@ MINING = ((3.0, 0.5),)
 
 
 def gather(clips: ClipData, keyword: str, split: Split, settings: Settings) -> dict[str, Sounds]:
-    """The sounds of each subset, by speakers, and of talk by different voices; the second half of each noise is for test only.
+    """The sounds of each subset, by speakers, and of talk by different voices; of each noise the second half is for test only, and of the
+    first half the last quarter for validation only.
 
     Neural voices talk for training only: a model must not be chosen or judged on a voice that it has learned from.
     """
     heard, unheard = halves(load_noises(clips.corpus))
+    noises = {
+        "train": [noise[: 3 * len(noise) // 4] for noise in heard],
+        "validation": [noise[3 * len(noise) // 4 :] for noise in heard],
+        "test": unheard,
+    }
     minutes = settings.scenes / 150
     voices = find_voices(settings.voices) if settings.voices else []
     talk = {
@@ -48,13 +54,13 @@ def gather(clips: ClipData, keyword: str, split: Split, settings: Settings) -> d
         "validation": synthetic_talk(keyword, minutes / 6, 0, seed=1),
         "test": synthetic_talk(keyword, minutes / 6, 0, seed=2),
     }
-    recorded = recorded_phrases(settings.speech) if settings.speech else {}
+    recorded = recorded_phrases(settings.speech, settings.cache) if settings.speech else {}
     return {
         subset: sounds_of(
             clips,
             keyword,
             split[subset],
-            unheard if subset == "test" else heard,
+            noises[subset],
             talk[subset],
             recorded.get(subset, []),
         )

@@ -67,6 +67,19 @@ def test_a_folder_of_recordings(tmp_path):
     assert all(p.dtype == torch.int16 and p.abs().max() > 16_000 for p in phrases["train"])
 
 
+def test_phrases_are_kept_until_a_file_is_added(tmp_path, monkeypatch):
+    folder, cache = tmp_path / "speech", tmp_path / "cache"
+    folder.mkdir()
+    soundfile.write(folder / "a.flac", tone(300, 0.5).numpy(), 16_000)
+    first = recorded_phrases(folder, cache)
+    with monkeypatch.context() as patch:
+        patch.setattr("kws.recorded.read_audio", lambda path: pytest.fail("read anew"))
+        kept = recorded_phrases(folder, cache)
+    assert all(torch.equal(a, b) for a, b in zip(first["train"], kept["train"], strict=True))
+    soundfile.write(folder / "b.flac", tone(300, 1.0).numpy(), 16_000)
+    assert [len(p) for p in recorded_phrases(folder, cache)["train"]] == [8_000, 16_000]
+
+
 @pytest.mark.parametrize("way", ["altered_share", "talk_share", "splice_share"])
 def test_recorded_speech_in_scenes(way):
     """Words are 300 Hz, talk 600 Hz, the keyword 3,000 Hz, recordings 1,500 Hz: that sounds, in all three ways, and is what it takes the place of."""
