@@ -11,12 +11,13 @@ from kws.corpora import load_noises
 from kws.data import ClipData, TrainingData
 from kws.distill import DistillConfig
 from kws.evaluate import provenance
-from kws.ladder import BASE, BEYOND, TEACHER, Rung, seed_path
+from kws.ladder import BASE, BEYOND, Rung, seed_path
 from kws.mining import add_hardest
 from kws.recorded import recorded_phrases
 from kws.scenes import Sounds, halves, sounds_of
 from kws.settings import Settings
 from kws.split import Split
+from kws.stream_teacher import StreamTeacherConfig
 from kws.stream_training import StreamLessons, stream_data, train_stream
 from kws.talk import VERSION as TALK_VERSION
 from kws.talk import Talk, synthetic_talk
@@ -25,13 +26,13 @@ from kws.voices import files_of, find_voices, open_voice
 
 FROM_TEACHER = DistillConfig(labels=0.1, logits=0.9, temperature=2.0)
 STREAMING_BASE = replace(BASE["base"].config, norm=True, relu=True)  # batch norm is folded in: as large as the base
-SCOUT = Rung("scout", replace(TEACHER["teacher"].config, hidden=64), epochs=0.12, learning_rate=5e-3, weight_decay=0.02)
+SCOUT = Rung("scout", StreamTeacherConfig(), epochs=0.06, learning_rate=3e-3, weight_decay=0.05)
 RUNGS = {
-    "streaming_teacher": replace(SCOUT, title="teacher"),
+    "streaming_teacher": replace(SCOUT, title="teacher", epochs=0.12),
     "streaming_base": Rung("base", STREAMING_BASE, FROM_TEACHER, 0.3, learning_rate=8e-3, weight_decay=0.02),
     "streaming_small": Rung("small", BEYOND, FROM_TEACHER, 0.8, learning_rate=1.5e-2, weight_decay=0.02),
 }
-MINING = ((3.0, 0.5),)
+MINING = ((2.0, 0.5),)
 """Rounds of mining: candidates, and how many of them are kept, times the scenes trained on at first."""
 
 
@@ -134,8 +135,11 @@ def fit(
 def _train(
     rung: Rung, name: str, data: TrainingData, settings: Settings, seed: int, lessons: StreamLessons | None
 ) -> Run:
+    alone = rung.learns is None  # a scout or teacher: a few passes, so smaller batches, and an average over fewer of their steps
     config = TrainConfig(
         epochs=max(1, round(settings.epochs * rung.epochs)),
+        batch=128 if alone else 256,
+        average=0.98 if alone else 0.996,
         learning_rate=rung.learning_rate,
         weight_decay=rung.weight_decay,
         keep="last",

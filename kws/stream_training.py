@@ -14,20 +14,21 @@ import torch
 from torch import Tensor, nn
 from tqdm import tqdm
 
+from kws.architectures import Config
 from kws.audio import SAMPLE_RATE
 from kws.cache import cached, fingerprint, raw_weights
 from kws.data import ClipData, TrainingData, digest
 from kws.distill import DistillConfig, alignment
 from kws.features import HOP, LogMel, frames_in
 from kws.metrics import au_fa_fr
-from kws.model import CRNN, CRNNConfig
 from kws.scenes import SceneConfig, Sounds, make_scene
 from kws.split import Split
+from kws.stream_teacher import StreamTeacher
 from kws.streaming import StreamingCRNN
 from kws.train import VERSION as TRAIN_VERSION
 from kws.train import Run, TrainConfig, Trainer, TrainingError, drive
 
-VERSION = 5  # of scenes, talk, labels and loss: raise it when one changes, or finished runs would be taken for new ones
+VERSION = 6  # of scenes, talk, labels and loss: raise it when one changes, or finished runs would be taken for new ones
 IGNORED = -100
 FRAMES_A_SECOND = SAMPLE_RATE // HOP
 # After a word's end, between which a step is of the keyword: its last sound is heard, and what follows.
@@ -126,12 +127,12 @@ class StreamLessons:
 
 
 @torch.no_grad()
-def teach_stream(teachers: Sequence[CRNN], data: TrainingData) -> StreamLessons:
-    """The lessons of teachers that stream, all of one shape, for all training scenes: the mean of their logits.
+def teach_stream(teachers: Sequence[nn.Module], data: TrainingData) -> StreamLessons:
+    """The lessons of teachers that stream, all with the same steps, for all training scenes: the mean of their logits.
 
     Raises ``ValueError`` without a teacher or for teachers whose steps differ.
     """
-    networks = [StreamingCRNN(teacher) for teacher in teachers]
+    networks = [over_scenes(teacher) for teacher in teachers]
     if len({(network.kernel_frames, network.step_frames) for network in networks}) != 1:
         raise ValueError(f"{len(networks)} teachers, which must be one or more with the same steps")
     scenes = data.views[0].split(BATCH)
@@ -145,14 +146,19 @@ def teach_stream(teachers: Sequence[CRNN], data: TrainingData) -> StreamLessons:
     return StreamLessons(logits, step_frames(networks[0], data.labels.shape[1]), key)
 
 
-def step_frames(network: StreamingCRNN, frames: int) -> Tensor:
+def over_scenes(model: nn.Module) -> StreamingCRNN | StreamTeacher:
+    """The form of a model that has logits for every step of a scene (``whole``), in eval mode; a teacher is one already."""
+    return model.eval() if isinstance(model, StreamTeacher) else StreamingCRNN(model)
+
+
+def step_frames(network: StreamingCRNN | StreamTeacher, frames: int) -> Tensor:
     """The frame (steps,) float with which each step of so many frames ends."""
     return torch.arange(network.kernel_frames - 1, frames, network.step_frames).float()
 
 
 def train_stream(
     data: TrainingData,
-    model_config: CRNNConfig,
+    model_config: Config,
     config: TrainConfig,
     seed: int = 0,
     lessons: StreamLessons | None = None,
@@ -179,7 +185,7 @@ class StreamTrainer(Trainer):
     def __init__(
         self,
         data: TrainingData,
-        model_config: CRNNConfig,
+        model_config: Config,
         config: TrainConfig,
         seed: int,
         device: torch.device,
@@ -187,8 +193,8 @@ class StreamTrainer(Trainer):
         distill: DistillConfig = DistillConfig(),
     ):
         super().__init__(data, model_config, config, seed, device)
-        self.network = StreamingCRNN(self.model).to(device)
-        self.judged = StreamingCRNN(self.averaged.module).to(device)
+        self.network = over_scenes(self.model).to(device)
+        self.judged = over_scenes(self.averaged.module).to(device)
         ends = step_frames(self.network, data.labels.shape[1])
         self.step_labels = data.labels[:, ends.long()]
         self.lessons, self.distill = lessons, distill
