@@ -46,7 +46,9 @@ def recorded_phrases(folder: str | Path, cache: str | Path | None = None) -> dic
             phrases[subset] += cut_at_pauses(read_audio(path))
         return phrases
 
-    files = [(str(path.relative_to(folder)), stat.st_size, stat.st_mtime_ns) for path in paths for stat in [path.stat()]]
+    files = [
+        (str(path.relative_to(folder)), stat.st_size, stat.st_mtime_ns) for path in paths for stat in [path.stat()]
+    ]
     file = None if cache is None else Path(cache) / "recorded-speech.pt"
     phrases = cached(file, fingerprint(VERSION, files), make)
     if not phrases["train"]:

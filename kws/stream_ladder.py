@@ -1,6 +1,7 @@
 """The streaming models by name: what they are trained on, how, and where they go."""
 
 import hashlib
+import math
 from dataclasses import replace
 from pathlib import Path
 
@@ -32,6 +33,7 @@ RUNGS = {
     "streaming_base": Rung("base", STREAMING_BASE, FROM_TEACHER, 0.3, learning_rate=8e-3, weight_decay=0.02),
     "streaming_small": Rung("small", BEYOND, FROM_TEACHER, 0.8, learning_rate=1.5e-2, weight_decay=0.02),
 }
+PART_MINUTES = 20  # of talk, which is made and kept in parts
 MINING = ((2.0, 0.5),)
 """Rounds of mining: candidates, and how many of them are kept, times the scenes trained on at first."""
 
@@ -70,20 +72,28 @@ def gather(clips: ClipData, keyword: str, split: Split, settings: Settings) -> d
 
 
 def _talk(keyword: str, minutes: float, keywords: int, voices: list[Path], cache: str) -> Talk:
-    """Talk to train on: half of it by the neural voices, as much by each, if there are some. It takes long, so it is kept."""
+    """Talk to train on: half of it by the neural voices, as much by each, if there are some. It takes long, so each part of it is kept."""
     sources = {None: 0.5 if voices else 1.0} | {path: 0.5 / len(voices) for path in voices}
     said = []
     for i, (path, share) in enumerate(sources.items()):
-        said_alone = max(1, round(share * keywords))
-        wanted = (keyword, share * minutes, said_alone, 10 * i, 400)  # seed, of its own for each, and speakers
         files = [hashlib.sha256(file.read_bytes()).hexdigest() for file in (files_of(path) if path else [])]
+        parts = math.ceil(share * minutes / PART_MINUTES)
+        for part in range(parts):
+            said_alone = max(1, round(share * keywords / parts))
+            wanted = (
+                keyword,
+                share * minutes / parts,
+                said_alone,
+                1000 * i + 10 * part,
+                400,
+            )  # seed, of its own for each, and speakers
 
-        def make(path=path, wanted=wanted) -> dict:
-            talk = synthetic_talk(*wanted, open_voice(path) if path else None)
-            return {"phrases": talk.phrases, "keywords": talk.keywords}
+            def make(path=path, wanted=wanted) -> dict:
+                talk = synthetic_talk(*wanted, open_voice(path) if path else None)
+                return {"phrases": talk.phrases, "keywords": talk.keywords}
 
-        file = Path(cache) / f"talk-{keyword}-{path.stem if path else 'espeak-ng'}.pt"
-        said.append(cached(file, fingerprint(TALK_VERSION, *wanted, files), make))
+            file = Path(cache) / f"talk-{keyword}-{i}-{part}.pt"
+            said.append(cached(file, fingerprint(TALK_VERSION, *wanted, files), make))
     return Talk(*([sound for talk in said for sound in talk[kind]] for kind in ("phrases", "keywords")))
 
 
@@ -135,7 +145,9 @@ def fit(
 def _train(
     rung: Rung, name: str, data: TrainingData, settings: Settings, seed: int, lessons: StreamLessons | None
 ) -> Run:
-    alone = rung.learns is None  # a scout or teacher: a few passes, so smaller batches, and an average over fewer of their steps
+    alone = (
+        rung.learns is None
+    )  # a scout or teacher: a few passes, so smaller batches, and an average over fewer of their steps
     config = TrainConfig(
         epochs=max(1, round(settings.epochs * rung.epochs)),
         batch=128 if alone else 256,
