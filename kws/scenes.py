@@ -70,6 +70,7 @@ class SceneConfig:
         made_up_share, babble_share: of noises, white noise and many voices at once, the rest being recorded ones at another speed
             (``noise_speed``). Few recordings are soon known by heart; so most noises, ``shaped_share``, get a spectrum of their own, up to
             ``shape_db`` louder or fainter at each of eight frequencies, and ``swelling_share`` get louder and fainter in time by up to that.
+        narrow_share: of the pieces, without what is above ``narrow_hz``: much recorded speech is, and must not be told from the keyword by that.
         microphone_share: of the scenes, with a spectrum that differs by up to ``microphone_db`` at each of these frequencies.
     """
 
@@ -99,6 +100,8 @@ class SceneConfig:
     shaped_share: float = 0.7
     shape_db: float = 12.0
     swelling_share: float = 0.3
+    narrow_share: float = 0.15
+    narrow_hz: tuple[float, float] = (3400.0, 6500.0)
     microphone_share: float = 0.5
     microphone_db: float = 5.0
     level_db: tuple[float, float] = (-40.0, -15.0)
@@ -181,7 +184,12 @@ def long_stream(sounds: Sounds, snr_db: float, config: SceneConfig | None = None
     """
     rng = np.random.default_rng(seed)
     config = config or SceneConfig(
-        speed=(1.0, 1.0), piece_gain_db=(-3.0, 3.0), altered_share=0.0, part_share=0.0, splice_share=0.0
+        speed=(1.0, 1.0),
+        piece_gain_db=(-3.0, 3.0),
+        altered_share=0.0,
+        part_share=0.0,
+        splice_share=0.0,
+        narrow_share=0.0,
     )
     pieces: list[np.ndarray] = [np.zeros(SAMPLE_RATE, np.float32)]
     keywords: list[tuple[float, float]] = []
@@ -259,6 +267,15 @@ def _shaped(waveform: np.ndarray, most_db: float, rng: np.random.Generator) -> n
     octaves = np.log2(np.maximum(np.arange(size // 2 + 1) / size * SAMPLE_RATE, 1))
     shape = np.interp(octaves, np.linspace(6, 13, 8), rng.uniform(-most_db, most_db, 8))
     return np.fft.irfft(np.fft.rfft(waveform, size) * 10 ** (shape / 20))[: len(waveform)].astype(np.float32)
+
+
+def _narrowed(waveform: np.ndarray, highest_hz: float) -> np.ndarray:
+    """Without what is above a frequency: 60 dB less from an eighth above it on."""
+    size = 1 << (len(waveform) - 1).bit_length()
+    above = np.arange(size // 2 + 1) / size * SAMPLE_RATE / highest_hz - 1
+    return np.fft.irfft(np.fft.rfft(waveform, size) * 10 ** (-3 * np.clip(8 * above, 0, 1)))[: len(waveform)].astype(
+        np.float32
+    )
 
 
 def _voices(sounds: Sounds, samples: int, rng: np.random.Generator) -> np.ndarray:
@@ -375,6 +392,8 @@ def _said(
     speed = rng.uniform(*config.speed)
     places = np.arange(0, len(waveform) - 1, speed)
     waveform = np.interp(places, np.arange(len(waveform)), waveform).astype(np.float32)
+    if rng.random() < config.narrow_share:
+        waveform = _narrowed(waveform, rng.uniform(*config.narrow_hz))
     fade = min(FADE, len(waveform) // 2)
     ramp = np.linspace(0, 1, fade, dtype=np.float32)
     waveform[:fade] *= ramp

@@ -34,7 +34,7 @@ RUNGS = {
     "streaming_small": Rung("small", BEYOND, FROM_TEACHER, 0.8, learning_rate=1.5e-2, weight_decay=0.02),
 }
 PART_MINUTES = 20  # of talk, which is made and kept in parts
-MINING = ((2.0, 0.5),)
+MINING = ((3.0, 0.75),)
 """Rounds of mining: candidates, and how many of them are kept, times the scenes trained on at first."""
 
 
