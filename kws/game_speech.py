@@ -88,6 +88,8 @@ class _Bits:
 
     def take(self, count: int) -> int:
         while self.count < count:
+            if self.next > len(self.packed):
+                raise IndexError(self.next)
             self.held |= int.from_bytes(self.packed[self.next : self.next + 2], "little") << self.count
             self.next, self.count = self.next + 2, self.count + 16
         value, self.held, self.count = self.held & ((1 << count) - 1), self.held >> count, self.count - count
@@ -121,15 +123,22 @@ class _Codes:
         raise KeyError(code)
 
 
-def save_lines(lines: Iterator[Line], folder: str | Path) -> int:
-    """Write each line as FLAC into a folder, and say how many there were."""
+def save_lines(path: str | Path, folder: str | Path) -> int:
+    """Write each line of ``queen.1c`` or ``sky.dsk`` as FLAC into a folder, and say how many there were. Raises ``CorpusError`` as reading does."""
+    lines = {"queen.1c": queen_lines, "sky.dsk": sky_lines}
+    if Path(path).name not in lines:
+        raise CorpusError(f"{path}: give {' or '.join(lines)}")
     Path(folder).mkdir(parents=True, exist_ok=True)
     count = 0
-    for count, (name, sound) in enumerate(tqdm(lines, f"lines of {Path(folder).name}", unit="line"), 1):  # noqa: B007
+    for name, sound in tqdm(lines[Path(path).name](path), f"lines of {Path(path).name}", unit="line"):
         soundfile.write(Path(folder) / f"{name}.flac", sound, RATE)
+        count += 1
     return count
 
 
 if __name__ == "__main__":
-    for game, read, file in (("amazon-queen", queen_lines, sys.argv[1]), ("steel-sky", sky_lines, sys.argv[2])):
-        save_lines(read(file), Path(sys.argv[3]) / game)
+    try:
+        print(f"{save_lines(*sys.argv[1:3])} lines")
+    except (CorpusError, OSError, TypeError) as error:
+        print(f"python -m kws.game_speech FILE FOLDER: {error}", file=sys.stderr)
+        sys.exit(2)
