@@ -52,11 +52,10 @@ def gather(clips: ClipData, keyword: str, split: Split, settings: Settings) -> d
     }
     minutes = settings.scenes / 150
     voices = find_voices(settings.voices) if settings.voices else []
-    talk = {
-        "train": _talk(keyword, minutes, round(6 * minutes), voices, settings.cache),
-        "validation": synthetic_talk(keyword, minutes / 6, 0, seed=1),
-        "test": synthetic_talk(keyword, minutes / 6, 0, seed=2),
-    }
+    talk = {"train": _talk(keyword, minutes, round(6 * minutes), voices, settings.cache)}
+    for seed, subset in ((1, "validation"), (2, "test")):
+        said = _kept(Path(settings.cache) / f"talk-{keyword}-{subset}.pt", (keyword, minutes / 6, 0, seed, 100))
+        talk[subset] = Talk(said["phrases"], said["keywords"])
     recorded = recorded_phrases(settings.speech, settings.cache) if settings.speech else {}
     return {
         subset: sounds_of(
@@ -72,29 +71,27 @@ def gather(clips: ClipData, keyword: str, split: Split, settings: Settings) -> d
 
 
 def _talk(keyword: str, minutes: float, keywords: int, voices: list[Path], cache: str) -> Talk:
-    """Talk to train on: half of it by the neural voices, as much by each, if there are some. It takes long, so each part of it is kept."""
+    """Talk to train on: half of it by the neural voices, as much by each, if there are some."""
     sources = {None: 0.5 if voices else 1.0} | {path: 0.5 / len(voices) for path in voices}
     said = []
     for i, (path, share) in enumerate(sources.items()):
-        files = [hashlib.sha256(file.read_bytes()).hexdigest() for file in (files_of(path) if path else [])]
         parts = math.ceil(share * minutes / PART_MINUTES)
         for part in range(parts):
             said_alone = max(1, round(share * keywords / parts))
-            wanted = (
-                keyword,
-                share * minutes / parts,
-                said_alone,
-                1000 * i + 10 * part,
-                400,
-            )  # seed, of its own for each, and speakers
-
-            def make(path=path, wanted=wanted) -> dict:
-                talk = synthetic_talk(*wanted, open_voice(path) if path else None)
-                return {"phrases": talk.phrases, "keywords": talk.keywords}
-
-            file = Path(cache) / f"talk-{keyword}-{i}-{part}.pt"
-            said.append(cached(file, fingerprint(TALK_VERSION, *wanted, files), make))
+            wanted = (keyword, share * minutes / parts, said_alone, 1000 * i + 10 * part, 400)
+            said.append(_kept(Path(cache) / f"talk-{keyword}-{i}-{part}.pt", wanted, path))
     return Talk(*([sound for talk in said for sound in talk[kind]] for kind in ("phrases", "keywords")))
+
+
+def _kept(file: Path, wanted: tuple, path: Path | None = None) -> dict:
+    """``synthetic_talk`` of keyword, minutes, keywords, seed and speakers by a voice, as a dict. It takes long, so it is kept."""
+    files = [hashlib.sha256(part.read_bytes()).hexdigest() for part in (files_of(path) if path else [])]
+
+    def make() -> dict:
+        talk = synthetic_talk(*wanted, open_voice(path) if path else None)
+        return {"phrases": talk.phrases, "keywords": talk.keywords}
+
+    return cached(file, fingerprint(TALK_VERSION, *wanted, files), make)
 
 
 def scenes(clips: ClipData, keyword: str, split: Split, sounds: dict[str, Sounds], settings: Settings) -> TrainingData:

@@ -18,7 +18,15 @@ from kws.synthetic import Mouth
 from kws.talk import Talk, _holds, synthetic_talk
 from kws.train import TrainConfig, Trainer
 
-QUIET = SceneConfig(noise_share=0.0, room_share=0.0, speed=(1.0, 1.0), piece_gain_db=(0.0, 0.0), no_speech=0.0)
+QUIET = SceneConfig(
+    noise_share=0.0,
+    room_share=0.0,
+    speed=(1.0, 1.0),
+    piece_gain_db=(0.0, 0.0),
+    no_speech=0.0,
+    narrow_share=0.0,
+    microphone_share=0.0,
+)
 
 
 def burst(frequency: float, start: float, end: float, noise: float = 1e-4) -> torch.Tensor:
@@ -237,3 +245,43 @@ def test_only_well_cut_keywords_are_altered():
     assert Sounds(words, [], [], []).clear == words[:3]
     assert Sounds([words[0], replace(words[0], end=80)], [], [], []).clear == [words[0], replace(words[0], end=80)]
     assert Sounds([], [], [], []).clear == []
+
+
+def noise_alone(sounds: Sounds, **shares) -> np.ndarray:
+    """Power spectrum of a scene without speech, a Hertz a bin."""
+    plain = SceneConfig(seconds=1.0, no_speech=1.0, room_share=0.0, made_up_share=0.0, babble_share=0.0)
+    plain = replace(plain, shaped_share=0.0, swelling_share=0.0, microphone_share=0.0, noise_speed=(1.0, 1.0))
+    waveform = make_scene(sounds, replace(plain, **shares), np.random.default_rng(0)).waveform
+    return np.abs(np.fft.rfft(waveform.double().numpy())) ** 2
+
+
+def test_noises_are_recorded_ones_at_another_speed_white_or_of_many_voices():
+    time = np.arange(48_000) / 16_000
+    hum, said = (torch.from_numpy((9000 * np.sin(2 * np.pi * f * time)).astype(np.int16)) for f in (1000, 600))
+    sounds = replace(tones(), noises=[hum], talk=[said])
+    assert noise_alone(sounds).argmax() == 1000
+    assert noise_alone(sounds, noise_speed=(1.5, 1.5)).argmax() == 1500
+    assert abs(noise_alone(sounds, babble_share=1.0).argmax() - 600) <= 1
+    white = noise_alone(sounds, made_up_share=1.0).reshape(-1, 1)[1:].reshape(8, -1).mean(1)
+    assert white.max() / white.min() < 1.2
+
+
+def test_shapes_keep_to_their_limit():
+    flat, shaped = (noise_alone(tones(), made_up_share=1.0, shaped_share=share) for share in (0.0, 1.0))
+    change = 10 * np.log10(shaped[65:].reshape(-1, 64).mean(1) / flat[65:].reshape(-1, 64).mean(1))
+    assert 3 < np.ptp(change) < 25
+
+
+def test_narrow_pieces_lack_what_is_above():
+    said = (3000 * torch.randn(16_000, generator=torch.Generator().manual_seed(0))).to(torch.int16)
+    sounds = replace(tones(), keywords=[], words=[Word(said, 0, 16_000)])
+    config = replace(QUIET, no_keyword=1.0, altered_share=0.0, part_share=0.0, splice_share=0.0)
+    power = []
+    for share in (0.0, 1.0):
+        wave = make_scene(
+            sounds, replace(config, narrow_share=share, narrow_hz=(4000.0, 4000.0)), np.random.default_rng(1)
+        ).waveform
+        spectrum = np.abs(np.fft.rfft(wave.double().numpy())) ** 2
+        power.append(spectrum[len(spectrum) * 9 // 16 :].sum() / spectrum.sum())
+    assert power[0] > 0.4
+    assert power[1] < 1e-4
