@@ -29,10 +29,12 @@ FROM_TEACHER = DistillConfig(labels=0.1, logits=0.9, temperature=2.0)
 STREAMING_BASE = replace(BASE["base"].config, norm=True, relu=True)  # batch norm is folded in: as large as the base
 SCOUT = Rung("scout", StreamTeacherConfig(), epochs=0.06, learning_rate=3e-3, weight_decay=0.05)
 RUNGS = {
-    "streaming_teacher": replace(SCOUT, title="teacher", epochs=0.12),
+    "streaming_teacher": replace(SCOUT, title="teacher", epochs=0.14),
     "streaming_base": Rung("base", STREAMING_BASE, FROM_TEACHER, 0.3, learning_rate=8e-3, weight_decay=0.02),
     "streaming_small": Rung("small", BEYOND, FROM_TEACHER, 0.8, learning_rate=1.5e-2, weight_decay=0.02),
 }
+VARIED = {"streaming_teacher": 0.8, "streaming_base": 0.4}
+"""Share of the scenes that are varied in each step: those of the two that would else learn them by heart."""
 PART_MINUTES = 20  # of talk, which is made and kept in parts
 MINING = ((3.0, 0.75),)
 """Rounds of mining: candidates, and how many of them are kept, times the scenes trained on at first."""
@@ -149,6 +151,7 @@ def _train(
         epochs=max(1, round(settings.epochs * rung.epochs)),
         batch=128 if alone else 256,
         average=0.98 if alone else 0.996,
+        varied_share=VARIED.get(name, 0.0),
         learning_rate=rung.learning_rate,
         weight_decay=rung.weight_decay,
         keep="last",

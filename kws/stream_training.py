@@ -16,6 +16,7 @@ from tqdm import tqdm
 
 from kws.architectures import Config
 from kws.audio import SAMPLE_RATE
+from kws.augment import vary_scenes
 from kws.cache import cached, fingerprint, raw_weights
 from kws.data import ClipData, TrainingData, digest
 from kws.distill import DistillConfig, alignment
@@ -201,6 +202,13 @@ class StreamTrainer(Trainer):
         if lessons:
             self.in_time = alignment(ends, lessons.ends).to(device)
         self.class_weights = torch.tensor([1.0, KEYWORD_WEIGHT], device=device)
+
+    def _batch(self, rows: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor, Tensor]:
+        log_mel, labels, views = super()._batch(rows, generator)
+        if self.config.varied_share:
+            holds = (self.data.labels[self.train_clips[rows]] == 1).any(1)
+            log_mel = vary_scenes(log_mel.cpu(), holds, self.config.varied_share, generator).to(self.device)
+        return log_mel, labels, views
 
     def _loss(self, log_mel: Tensor, labels: Tensor, views: Tensor, rows: Tensor) -> Tensor:
         logits = self.network.whole(log_mel)

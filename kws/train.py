@@ -42,6 +42,7 @@ class TrainConfig:
         average: decay per step of the exponential moving average of the weights; the average is what is judged and kept.
         keep: "best" keeps the epoch of lowest validation loss; "last" the last one. A student of soft labels is less sure of itself, so its
             loss on hard labels is lowest long before it orders clips best: it is kept last.
+        varied_share: of scenes (``kws.augment.vary_scenes``); clips have views instead.
         masks, mask_bands, mask_frames: SpecAugment: how many of each kind, and the widest.
     """
 
@@ -56,6 +57,7 @@ class TrainConfig:
     average: float = 0.996
     clip_gradient: float = 2.0
     keep: str = "best"
+    varied_share: float = 0.0
     masks: int = 0
     mask_bands: float = 3.0
     mask_frames: float = 8.0
