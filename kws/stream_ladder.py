@@ -30,10 +30,10 @@ STREAMING_BASE = replace(BASE["base"].config, norm=True, relu=True)  # batch nor
 SCOUT = Rung("scout", StreamTeacherConfig(), epochs=0.06, learning_rate=3e-3, weight_decay=0.05)
 RUNGS = {
     "streaming_teacher": replace(SCOUT, title="teacher", epochs=0.14),
-    "streaming_base": Rung("base", STREAMING_BASE, FROM_TEACHER, 0.4, learning_rate=8e-3, weight_decay=0.02),
-    "streaming_small": Rung("small", BEYOND, FROM_TEACHER, 1.2, learning_rate=1.5e-2, weight_decay=0.02),
+    "streaming_base": Rung("base", STREAMING_BASE, FROM_TEACHER, 0.3, learning_rate=8e-3, weight_decay=0.02),
+    "streaming_small": Rung("small", BEYOND, FROM_TEACHER, 0.7, learning_rate=1.5e-2, weight_decay=0.02),
 }
-VARIED = {"streaming_teacher": 0.8, "streaming_base": 0.4}
+VARIED = {"streaming_teacher": 0.8}
 """Share of the scenes that are varied in each step: those of the two that would else learn them by heart."""
 PART_MINUTES = 20  # of talk, which is made and kept in parts
 MINING = ((3.0, 0.75),)

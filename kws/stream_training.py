@@ -37,6 +37,7 @@ KEYWORD_SECONDS = (0.1, 0.45)
 SILENT_AFTER = 1.1  # seconds after a word's end from which on it must be over
 KEYWORD_WEIGHT = 2.0  # of such a step in the loss; there are some twenty others for each
 BATCH = 64
+LEAD = 8  # frames by which a student is to say earlier what its teachers say: late, a detection is a miss and a false alarm
 
 
 def frame_labels(keywords: list[tuple[float, float]], frames: int) -> Tensor:
@@ -120,7 +121,7 @@ def log_mels_of(
 
 @dataclass(frozen=True)
 class StreamLessons:
-    """What teachers say at their steps: logits (training scenes, steps, classes) float16, and the frames (steps,) at which they end."""
+    """What teachers say at their steps: logits (training scenes, steps, classes) float16, and the frames (steps,) at which students are to say it."""
 
     logits: Tensor
     ends: Tensor
@@ -143,8 +144,8 @@ def teach_stream(teachers: Sequence[nn.Module], data: TrainingData) -> StreamLes
             for batch in tqdm(scenes, "the teachers speak", unit="batch")
         ]
     )
-    key = fingerprint(VERSION, data.key, *(weights for teacher in teachers for weights in raw_weights(teacher)))
-    return StreamLessons(logits, step_frames(networks[0], data.labels.shape[1]), key)
+    key = fingerprint(VERSION, LEAD, data.key, *(weights for teacher in teachers for weights in raw_weights(teacher)))
+    return StreamLessons(logits, step_frames(networks[0], data.labels.shape[1]) - LEAD, key)
 
 
 def over_scenes(model: nn.Module) -> StreamingCRNN | StreamTeacher:
