@@ -1,6 +1,5 @@
 """Variety for training: of the waveform (made once, as several views of each clip) and of the log-mel (new in every step)."""
 
-import math
 from dataclasses import dataclass
 
 import torch
@@ -98,41 +97,3 @@ def spec_augment(
 
     mask = hidden(n_mels, bands)[:, :, None] | hidden(n_frames, frames)[:, None, :]
     return torch.where(mask.to(log_mel.device), log_mel.mean((1, 2), keepdim=True), log_mel)
-
-
-def vary_scenes(log_mel: Tensor, holds: Tensor, share: float, generator: torch.Generator) -> Tensor:
-    """Another take of scenes, new in every step: by someone larger or smaller, at another microphone, with somebody else in the background.
-
-    The first is a stretch of the mel axis by up to 12 % (vocal tract length, Jaitly and Hinton 2013), the second up to 3 dB louder or fainter
-    at each of six bands, the third, in half of them, another scene without the keyword, 5 to 25 dB fainter.
-
-    Args:
-        log_mel: (batch, bands, frames), natural logarithm of power.
-        holds: (batch,) bool, whether the scene holds the keyword.
-        share: of the scenes that are varied, the others staying as they are.
-        generator: all randomness comes from it.
-    """
-    batch, bands, frames = log_mel.shape
-
-    def uniform(low: float, high: float, *shape: int) -> Tensor:
-        return torch.empty(batch, *shape).uniform_(low, high, generator=generator)
-
-    places = (torch.arange(bands) * uniform(0.88, 1.12, 1)).clamp(max=bands - 1.001)
-    below = places.floor()
-    between = (places - below)[:, :, None]
-    first, second = (log_mel.gather(1, (below.long() + i)[:, :, None].expand(-1, -1, frames)) for i in (0, 1))
-    varied = torch.lerp(first, second, between)
-    decibel = math.log(10) / 10
-    gains = uniform(-3 * decibel, 3 * decibel, 1, 6)
-    varied += torch.nn.functional.interpolate(gains, bands, mode="linear", align_corners=True).transpose(1, 2)
-    without = (~holds).nonzero()[:, 0]
-    if len(without):
-        other = varied[without[torch.randint(len(without), (batch,), generator=generator)]]
-        fainter = uniform(5 * decibel, 25 * decibel, 1, 1) - _level(varied) + _level(other)
-        mixed = torch.logaddexp(varied, other - fainter)
-        varied = torch.where(uniform(0, 1, 1, 1) < 0.5, mixed, varied)
-    return torch.where(uniform(0, 1, 1, 1) < share, varied, log_mel)
-
-
-def _level(log_mel: Tensor) -> Tensor:
-    return log_mel.exp().mean((1, 2), keepdim=True).log()

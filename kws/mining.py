@@ -9,20 +9,22 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from tqdm import tqdm
 
 from kws.cache import cached, fingerprint, raw_weights
 from kws.data import TrainingData
+from kws.model import CRNN
 from kws.scenes import SceneConfig, Sounds
-from kws.stream_training import VERSION, log_mels_of, over_scenes
+from kws.stream_training import VERSION, log_mels_of
+from kws.streaming import StreamingCRNN
 
 AT_ONCE = 100  # batches held before the best are picked
 
 
 def add_hardest(
     data: TrainingData,
-    model: nn.Module,
+    model: CRNN,
     sounds: Sounds,
     candidates: int,
     keep: int,
@@ -48,9 +50,9 @@ def add_hardest(
 
 
 @torch.no_grad()
-def hardest(model: nn.Module, sounds: Sounds, candidates: int, keep: int, config: SceneConfig, seed: int) -> Tensor:
+def hardest(model: CRNN, sounds: Sounds, candidates: int, keep: int, config: SceneConfig, seed: int) -> Tensor:
     """Log-mels (keep, 40, frames) float16 of the candidates whose highest probability is highest, in falling order."""
-    network = over_scenes(model)
+    network = StreamingCRNN(model)
     batches = log_mels_of(sounds, candidates, config, np.random.default_rng([seed, 2]))
     kept, scores = [], []
     with tqdm(total=candidates, desc="looking for hard scenes", unit="scene") as bar:

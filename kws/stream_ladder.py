@@ -1,7 +1,6 @@
 """The streaming models by name: what they are trained on, how, and where they go."""
 
 import hashlib
-import math
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,13 +11,12 @@ from kws.corpora import load_noises
 from kws.data import ClipData, TrainingData
 from kws.distill import DistillConfig
 from kws.evaluate import provenance
-from kws.ladder import BASE, BEYOND, Rung, seed_path
+from kws.ladder import BASE, BEYOND, TEACHER, Rung, seed_path
 from kws.mining import add_hardest
 from kws.recorded import recorded_phrases
 from kws.scenes import Sounds, halves, sounds_of
 from kws.settings import Settings
 from kws.split import Split
-from kws.stream_teacher import StreamTeacherConfig
 from kws.stream_training import StreamLessons, stream_data, train_stream
 from kws.talk import VERSION as TALK_VERSION
 from kws.talk import Talk, synthetic_talk
@@ -27,44 +25,36 @@ from kws.voices import files_of, find_voices, open_voice
 
 FROM_TEACHER = DistillConfig(labels=0.1, logits=0.9, temperature=2.0)
 STREAMING_BASE = replace(BASE["base"].config, norm=True, relu=True)  # batch norm is folded in: as large as the base
-SCOUT = Rung("scout", StreamTeacherConfig(), epochs=0.06, learning_rate=3e-3, weight_decay=0.05)
+SCOUT = Rung("scout", replace(TEACHER["teacher"].config, hidden=64), epochs=0.12, learning_rate=5e-3, weight_decay=0.02)
 RUNGS = {
-    "streaming_teacher": replace(SCOUT, title="teacher", epochs=0.14),
+    "streaming_teacher": replace(SCOUT, title="teacher"),
     "streaming_base": Rung("base", STREAMING_BASE, FROM_TEACHER, 0.3, learning_rate=8e-3, weight_decay=0.02),
-    "streaming_small": Rung("small", BEYOND, FROM_TEACHER, 0.7, learning_rate=1.5e-2, weight_decay=0.02),
+    "streaming_small": Rung("small", BEYOND, FROM_TEACHER, 0.8, learning_rate=1.5e-2, weight_decay=0.02),
 }
-VARIED = {"streaming_teacher": 0.8}
-"""Share of the scenes that are varied in each step: those of the two that would else learn them by heart."""
-PART_MINUTES = 20  # of talk, which is made and kept in parts
-MINING = ((3.0, 0.75),)
+MINING = ((3.0, 0.5),)
 """Rounds of mining: candidates, and how many of them are kept, times the scenes trained on at first."""
 
 
 def gather(clips: ClipData, keyword: str, split: Split, settings: Settings) -> dict[str, Sounds]:
-    """The sounds of each subset, by speakers, and of talk by different voices; of each noise the second half is for test only, and of the
-    first half the last quarter for validation only.
+    """The sounds of each subset, by speakers, and of talk by different voices; the second half of each noise is for test only.
 
     Neural voices talk for training only: a model must not be chosen or judged on a voice that it has learned from.
     """
     heard, unheard = halves(load_noises(clips.corpus))
-    noises = {
-        "train": [noise[: 3 * len(noise) // 4] for noise in heard],
-        "validation": [noise[3 * len(noise) // 4 :] for noise in heard],
-        "test": unheard,
-    }
     minutes = settings.scenes / 150
     voices = find_voices(settings.voices) if settings.voices else []
-    talk = {"train": _talk(keyword, minutes, round(6 * minutes), voices, settings.cache)}
-    for seed, subset in ((1, "validation"), (2, "test")):
-        said = _kept(Path(settings.cache) / f"talk-{keyword}-{subset}.pt", (keyword, minutes / 6, 0, seed, 100))
-        talk[subset] = Talk(said["phrases"], said["keywords"])
+    talk = {
+        "train": _talk(keyword, minutes, round(6 * minutes), voices, settings.cache),
+        "validation": synthetic_talk(keyword, minutes / 6, 0, seed=1),
+        "test": synthetic_talk(keyword, minutes / 6, 0, seed=2),
+    }
     recorded = recorded_phrases(settings.speech, settings.cache) if settings.speech else {}
     return {
         subset: sounds_of(
             clips,
             keyword,
             split[subset],
-            noises[subset],
+            unheard if subset == "test" else heard,
             talk[subset],
             recorded.get(subset, []),
         )
@@ -73,27 +63,21 @@ def gather(clips: ClipData, keyword: str, split: Split, settings: Settings) -> d
 
 
 def _talk(keyword: str, minutes: float, keywords: int, voices: list[Path], cache: str) -> Talk:
-    """Talk to train on: half of it by the neural voices, as much by each, if there are some."""
+    """Talk to train on: half of it by the neural voices, as much by each, if there are some. It takes long, so it is kept."""
     sources = {None: 0.5 if voices else 1.0} | {path: 0.5 / len(voices) for path in voices}
     said = []
-    for i, (path, share) in enumerate(sources.items()):
-        parts = math.ceil(share * minutes / PART_MINUTES)
-        for part in range(parts):
-            said_alone = max(1, round(share * keywords / parts))
-            wanted = (keyword, share * minutes / parts, said_alone, 1000 * i + 10 * part, 400)
-            said.append(_kept(Path(cache) / f"talk-{keyword}-{i}-{part}.pt", wanted, path))
+    for path, share in sources.items():
+        said_alone = max(1, round(share * keywords))
+        wanted = (keyword, share * minutes, said_alone, 0, 400)  # seed and speakers
+        files = [hashlib.sha256(file.read_bytes()).hexdigest() for file in (files_of(path) if path else [])]
+
+        def make(path=path, wanted=wanted) -> dict:
+            talk = synthetic_talk(*wanted, open_voice(path) if path else None)
+            return {"phrases": talk.phrases, "keywords": talk.keywords}
+
+        file = Path(cache) / f"talk-{keyword}-{path.stem if path else 'espeak-ng'}.pt"
+        said.append(cached(file, fingerprint(TALK_VERSION, *wanted, files), make))
     return Talk(*([sound for talk in said for sound in talk[kind]] for kind in ("phrases", "keywords")))
-
-
-def _kept(file: Path, wanted: tuple, path: Path | None = None) -> dict:
-    """``synthetic_talk`` of keyword, minutes, keywords, seed and speakers by a voice, as a dict. It takes long, so it is kept."""
-    files = [hashlib.sha256(part.read_bytes()).hexdigest() for part in (files_of(path) if path else [])]
-
-    def make() -> dict:
-        talk = synthetic_talk(*wanted, open_voice(path) if path else None)
-        return {"phrases": talk.phrases, "keywords": talk.keywords}
-
-    return cached(file, fingerprint(TALK_VERSION, *wanted, files), make)
 
 
 def scenes(clips: ClipData, keyword: str, split: Split, sounds: dict[str, Sounds], settings: Settings) -> TrainingData:
@@ -144,14 +128,8 @@ def fit(
 def _train(
     rung: Rung, name: str, data: TrainingData, settings: Settings, seed: int, lessons: StreamLessons | None
 ) -> Run:
-    alone = (
-        rung.learns is None
-    )  # a scout or teacher: a few passes, so smaller batches, and an average over fewer of their steps
     config = TrainConfig(
         epochs=max(1, round(settings.epochs * rung.epochs)),
-        batch=128 if alone else 256,
-        average=0.98 if alone else 0.996,
-        varied_share=VARIED.get(name, 0.0),
         learning_rate=rung.learning_rate,
         weight_decay=rung.weight_decay,
         keep="last",

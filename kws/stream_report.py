@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -12,11 +11,9 @@ from torch import Tensor
 from kws.audio import SAMPLE_RATE, read_audio, to_float
 from kws.detection import Heard, WorkingPoint, working_points
 from kws.evaluate import keyword_probability
-from kws.features import HOP, log_mels
 from kws.model import CRNN
 from kws.recorded import sound_files
 from kws.scenes import Scene
-from kws.stream_teacher import StreamTeacher, teacher_probabilities
 from kws.streaming import StreamingCRNN, StreamingModel
 from kws.talk import synthetic_talk
 
@@ -24,34 +21,21 @@ WAYS = ("state carried on", "reset every second", "every last second")
 GAP_SECONDS = 0.5  # of silence between two recordings of talk
 
 
-class Steps(NamedTuple):
-    """Samples between two probabilities, and before the first."""
-
-    step_samples: int
-    first_sample: int
-
-
 @dataclass(frozen=True)
 class Listener:
     """A model and one of the three ways to stream it.
 
     "state carried on": the recurrent layers never start again. "every last second": at each step the offline model on the last second.
-    "reset every second": the stream is cut into seconds, and each is a clip: one probability a second. A teacher has the first way alone.
+    "reset every second": the stream is cut into seconds, and each is a clip: one probability a second.
     """
 
-    model: CRNN | StreamTeacher
+    model: CRNN
     way: str = WAYS[0]
 
     def __post_init__(self) -> None:
         if self.way not in WAYS:
             raise ValueError(f"no way {self.way!r} to stream; there are {', '.join(WAYS)}")
-        if isinstance(self.model, StreamTeacher):
-            if self.way != WAYS[0]:
-                raise ValueError(f"a teacher streams in the way {WAYS[0]!r} alone, not {self.way!r}")
-            steps = Steps(self.model.step_frames * HOP, (self.model.kernel_frames - 1) * HOP)
-        else:
-            steps = StreamingModel(StreamingCRNN(self.model, self.way != WAYS[2]))
-        object.__setattr__(self, "stream", steps)
+        object.__setattr__(self, "stream", StreamingModel(StreamingCRNN(self.model, self.way != WAYS[2])))
 
     @property
     def step_samples(self) -> int:
@@ -64,8 +48,6 @@ class Listener:
     @torch.inference_mode()
     def __call__(self, waveform: Tensor) -> np.ndarray:
         """Probabilities (steps,) of a waveform (samples,) from a reset on."""
-        if isinstance(self.model, StreamTeacher):
-            return teacher_probabilities(self.model, log_mels(waveform[None])[0]).numpy()
         self.stream.reset()
         if self.way != WAYS[1]:
             return self.stream(waveform).numpy()

@@ -14,22 +14,20 @@ import torch
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from kws.architectures import Config
 from kws.audio import SAMPLE_RATE
-from kws.augment import vary_scenes
 from kws.cache import cached, fingerprint, raw_weights
 from kws.data import ClipData, TrainingData, digest
 from kws.distill import DistillConfig, alignment
 from kws.features import HOP, LogMel, frames_in
 from kws.metrics import au_fa_fr
+from kws.model import CRNN, CRNNConfig
 from kws.scenes import SceneConfig, Sounds, make_scene
 from kws.split import Split
-from kws.stream_teacher import StreamTeacher
 from kws.streaming import StreamingCRNN
 from kws.train import VERSION as TRAIN_VERSION
 from kws.train import Run, TrainConfig, Trainer, TrainingError, drive
 
-VERSION = 6  # of scenes, talk, labels and loss: raise it when one changes, or finished runs would be taken for new ones
+VERSION = 5  # of scenes, talk, labels and loss: raise it when one changes, or finished runs would be taken for new ones
 IGNORED = -100
 FRAMES_A_SECOND = SAMPLE_RATE // HOP
 # After a word's end, between which a step is of the keyword: its last sound is heard, and what follows.
@@ -37,7 +35,6 @@ KEYWORD_SECONDS = (0.1, 0.45)
 SILENT_AFTER = 1.1  # seconds after a word's end from which on it must be over
 KEYWORD_WEIGHT = 2.0  # of such a step in the loss; there are some twenty others for each
 BATCH = 64
-LEAD = 8  # frames by which a student is to say earlier what its teachers say: late, a detection is a miss and a false alarm
 
 
 def frame_labels(keywords: list[tuple[float, float]], frames: int) -> Tensor:
@@ -121,7 +118,7 @@ def log_mels_of(
 
 @dataclass(frozen=True)
 class StreamLessons:
-    """What teachers say at their steps: logits (training scenes, steps, classes) float16, and the frames (steps,) at which students are to say it."""
+    """What teachers say at their steps: logits (training scenes, steps, classes) float16, and the frames (steps,) at which they end."""
 
     logits: Tensor
     ends: Tensor
@@ -129,12 +126,12 @@ class StreamLessons:
 
 
 @torch.no_grad()
-def teach_stream(teachers: Sequence[nn.Module], data: TrainingData) -> StreamLessons:
-    """The lessons of teachers that stream, all with the same steps, for all training scenes: the mean of their logits.
+def teach_stream(teachers: Sequence[CRNN], data: TrainingData) -> StreamLessons:
+    """The lessons of teachers that stream, all of one shape, for all training scenes: the mean of their logits.
 
     Raises ``ValueError`` without a teacher or for teachers whose steps differ.
     """
-    networks = [over_scenes(teacher) for teacher in teachers]
+    networks = [StreamingCRNN(teacher) for teacher in teachers]
     if len({(network.kernel_frames, network.step_frames) for network in networks}) != 1:
         raise ValueError(f"{len(networks)} teachers, which must be one or more with the same steps")
     scenes = data.views[0].split(BATCH)
@@ -144,23 +141,18 @@ def teach_stream(teachers: Sequence[nn.Module], data: TrainingData) -> StreamLes
             for batch in tqdm(scenes, "the teachers speak", unit="batch")
         ]
     )
-    key = fingerprint(VERSION, LEAD, data.key, *(weights for teacher in teachers for weights in raw_weights(teacher)))
-    return StreamLessons(logits, step_frames(networks[0], data.labels.shape[1]) - LEAD, key)
+    key = fingerprint(VERSION, data.key, *(weights for teacher in teachers for weights in raw_weights(teacher)))
+    return StreamLessons(logits, step_frames(networks[0], data.labels.shape[1]), key)
 
 
-def over_scenes(model: nn.Module) -> StreamingCRNN | StreamTeacher:
-    """The form of a model that has logits for every step of a scene (``whole``), in eval mode; a teacher is one already."""
-    return model.eval() if isinstance(model, StreamTeacher) else StreamingCRNN(model)
-
-
-def step_frames(network: StreamingCRNN | StreamTeacher, frames: int) -> Tensor:
+def step_frames(network: StreamingCRNN, frames: int) -> Tensor:
     """The frame (steps,) float with which each step of so many frames ends."""
     return torch.arange(network.kernel_frames - 1, frames, network.step_frames).float()
 
 
 def train_stream(
     data: TrainingData,
-    model_config: Config,
+    model_config: CRNNConfig,
     config: TrainConfig,
     seed: int = 0,
     lessons: StreamLessons | None = None,
@@ -187,7 +179,7 @@ class StreamTrainer(Trainer):
     def __init__(
         self,
         data: TrainingData,
-        model_config: Config,
+        model_config: CRNNConfig,
         config: TrainConfig,
         seed: int,
         device: torch.device,
@@ -195,21 +187,14 @@ class StreamTrainer(Trainer):
         distill: DistillConfig = DistillConfig(),
     ):
         super().__init__(data, model_config, config, seed, device)
-        self.network = over_scenes(self.model).to(device)
-        self.judged = over_scenes(self.averaged.module).to(device)
+        self.network = StreamingCRNN(self.model).to(device)
+        self.judged = StreamingCRNN(self.averaged.module).to(device)
         ends = step_frames(self.network, data.labels.shape[1])
         self.step_labels = data.labels[:, ends.long()]
         self.lessons, self.distill = lessons, distill
         if lessons:
             self.in_time = alignment(ends, lessons.ends).to(device)
         self.class_weights = torch.tensor([1.0, KEYWORD_WEIGHT], device=device)
-
-    def _batch(self, rows: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor, Tensor]:
-        log_mel, labels, views = super()._batch(rows, generator)
-        if self.config.varied_share:
-            holds = (self.data.labels[self.train_clips[rows]] == 1).any(1)
-            log_mel = vary_scenes(log_mel.cpu(), holds, self.config.varied_share, generator).to(self.device)
-        return log_mel, labels, views
 
     def _loss(self, log_mel: Tensor, labels: Tensor, views: Tensor, rows: Tensor) -> Tensor:
         logits = self.network.whole(log_mel)

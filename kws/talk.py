@@ -76,7 +76,7 @@ WORDS = (
 CONSONANTS = "p b t d k g f v s z S m n l r w j h tS dZ T".split()
 VOWELS = "i: I E a A: V 0 O: u: U eI aI oU 3: @ i".split()
 # fmt: on
-VERSION = 6  # of what is said: raise it when that changes, or talk made before would be taken for new
+VERSION = 5  # of what is said: raise it when that changes, or talk made before would be taken for new
 ALIKE = {"i:": "i", "I": "i", "0": "A:", "02": "A:", "e": "E", "aa": "a"}
 CONFUSABLE_SHARE, MADE_UP_SHARE = 0.2, 0.15  # of the words of a phrase
 

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from tqdm import tqdm
 
-from kws.architectures import Config, build
+from kws.architectures import build
 from kws.augment import spec_augment
 from kws.cache import fingerprint
 from kws.checkpoint import CheckpointError, load_safely, save_whole
@@ -21,6 +21,7 @@ from kws.distill import Distillation, DistillConfig, Lessons, tap
 from kws.evaluate import probabilities
 from kws.metrics import au_fa_fr
 from kws.model import CRNNConfig
+from kws.tc_resnet import TCResNetConfig
 
 VERSION = 2  # of what the code below does with a config: raise it when that changes, or finished runs would be taken for new ones
 
@@ -42,7 +43,6 @@ class TrainConfig:
         average: decay per step of the exponential moving average of the weights; the average is what is judged and kept.
         keep: "best" keeps the epoch of lowest validation loss; "last" the last one. A student of soft labels is less sure of itself, so its
             loss on hard labels is lowest long before it orders clips best: it is kept last.
-        varied_share: of scenes (``kws.augment.vary_scenes``); clips have views instead.
         masks, mask_bands, mask_frames: SpecAugment: how many of each kind, and the widest.
     """
 
@@ -57,7 +57,6 @@ class TrainConfig:
     average: float = 0.996
     clip_gradient: float = 2.0
     keep: str = "best"
-    varied_share: float = 0.0
     masks: int = 0
     mask_bands: float = 3.0
     mask_frames: float = 8.0
@@ -90,7 +89,7 @@ class Run:
 
 def train(
     data: TrainingData,
-    model_config: Config = CRNNConfig(),
+    model_config: CRNNConfig | TCResNetConfig = CRNNConfig(),
     config: TrainConfig = TrainConfig(),
     seed: int = 0,
     lessons: Lessons | None = None,
@@ -145,7 +144,7 @@ class Trainer:
     def __init__(
         self,
         data: TrainingData,
-        model_config: Config,
+        model_config: CRNNConfig | TCResNetConfig,
         config: TrainConfig,
         seed: int,
         device: torch.device,
