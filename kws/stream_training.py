@@ -5,7 +5,7 @@ of several seconds, and each step has its own label: keyword for a moment after 
 and for a while after that, and nothing else otherwise.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -14,41 +14,54 @@ import torch
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from kws.audio import SAMPLE_RATE
+from kws.architectures import Config
 from kws.cache import cached, fingerprint, raw_weights
 from kws.data import ClipData, TrainingData, digest
 from kws.distill import DistillConfig, alignment
-from kws.features import HOP, LogMel, frames_in
 from kws.metrics import au_fa_fr
-from kws.model import CRNN, CRNNConfig
-from kws.scenes import SceneConfig, Sounds, make_scene
+from kws.scene_batches import BATCH, IGNORED, batches_of
+from kws.scenes import SceneConfig, Sounds
+from kws.speech_embedding import SpeechEmbedding, embedded_steps
 from kws.split import Split
+from kws.stream_teacher import StreamTeacher, StreamTeacherConfig
 from kws.streaming import StreamingCRNN
 from kws.train import VERSION as TRAIN_VERSION
 from kws.train import Run, TrainConfig, Trainer, TrainingError, drive
 
-VERSION = 5  # of scenes, talk, labels and loss: raise it when one changes, or finished runs would be taken for new ones
-IGNORED = -100
-FRAMES_A_SECOND = SAMPLE_RATE // HOP
-# After a word's end, between which a step is of the keyword: its last sound is heard, and what follows.
-KEYWORD_SECONDS = (0.1, 0.45)
-SILENT_AFTER = 1.1  # seconds after a word's end from which on it must be over
-KEYWORD_WEIGHT = 2.0  # of such a step in the loss; there are some twenty others for each
-BATCH = 64
+VERSION = 7  # of scenes, talk, labels and loss: raise it when one changes, or finished runs would be taken for new ones
+KEYWORD_WEIGHT = 2.0  # of a step of the keyword in the loss; there are some twenty others for each
 
 
-def frame_labels(keywords: list[tuple[float, float]], frames: int) -> Tensor:
-    """(frames,) int64: 1 from 0.1 s to 0.45 s after a keyword's end, ``IGNORED`` around that (from its start until 1.1 s after its end), else 0."""
-    labels = torch.zeros(frames, dtype=torch.int64)
+@dataclass(frozen=True)
+class SceneData(TrainingData):
+    """Scenes: ``TrainingData`` with one view, labels (scenes, frames), views (1, training scenes, 40, frames), log_mel (validation scenes, 40, frames).
 
-    def mark(label: int, begin: float, until: float) -> None:
-        labels[round(begin * FRAMES_A_SECOND) : round(until * FRAMES_A_SECOND)] = label
+    ``split`` numbers the scenes, those of validation first, and keeps the fingerprint of the clips' split. ``embedded`` (scenes, 96, steps)
+    float16 is what a pretrained embedding hears of them, (scenes, 0, 0) without one.
+    """
 
-    for start, end in keywords:
-        mark(IGNORED, start, end + SILENT_AFTER)
-    for _, end in keywords:
-        mark(1, end + KEYWORD_SECONDS[0], end + KEYWORD_SECONDS[1])
-    return labels
+    embedded: Tensor
+
+    def heard_by(self, model: nn.Module | Config) -> TrainingData:
+        """These scenes as a network takes them: a ``StreamTeacher`` takes embeddings, with labels where its steps end, others log-mels.
+
+        Raises ``ValueError`` for a teacher if nothing was embedded.
+        """
+        if not isinstance(model, (StreamTeacher, StreamTeacherConfig)):
+            return self
+        if not self.embedded.shape[1]:
+            raise ValueError("these scenes were made without an embedding, which this network listens to")
+        ends = embedded_steps(self.labels.shape[1])
+        train, validation = (torch.from_numpy(self.split[subset]) for subset in ("train", "validation"))
+        return TrainingData(
+            self.corpus,
+            self.keyword,
+            self.split,
+            self.labels[:, ends],
+            self.embedded[validation].float(),
+            self.embedded[train][None],
+            fingerprint(self.key, "embedded"),
+        )
 
 
 def stream_data(
@@ -61,31 +74,22 @@ def stream_data(
     config: SceneConfig = SceneConfig(),
     seed: int = 0,
     cache: str | Path | None = None,
-) -> TrainingData:
-    """Scenes for training and validation, of ``sounds["train"]`` and ``sounds["validation"]``.
-
-    As ``TrainingData`` with one view: labels (scenes, frames), views (1, training scenes, 40, frames), log_mel (validation scenes, 40, frames);
-    ``split`` numbers the scenes, those of validation first, and keeps the fingerprint of the clips' split.
-    """
+    embedding: SpeechEmbedding | None = None,
+) -> SceneData:
+    """Scenes for training and validation, of ``sounds["train"]`` and ``sounds["validation"]``."""
 
     def make() -> dict:
         parts = {}
-        for subset, count in (("validation", validation_scenes), ("train", scenes)):
-            rng = np.random.default_rng([seed, subset == "train"])
-            batches = []
-            with tqdm(total=count, desc=f"scenes for {subset}", unit="scene") as bar:
-                for batch in log_mels_of(sounds[subset], count, config, rng):
-                    batches.append(batch)
-                    bar.update(len(batch[0]))
+        for i, (subset, count) in enumerate((("validation", validation_scenes), ("train", scenes))):
+            batches = batches_of(sounds[subset], count, config, (seed, i), embedding, title=f"scenes for {subset}")
             parts[subset] = [torch.cat(tensors) for tensors in zip(*batches, strict=True)]
-        return {
-            "labels": torch.cat([parts["validation"][1], parts["train"][1]]),
-            "validation": parts["validation"][0],
-            "train": parts["train"][0],
-        }
+        (validation, *before), (train, *after) = parts["validation"], parts["train"]
+        labels, embedded = (torch.cat(pair) for pair in zip(before, after, strict=True))
+        return {"labels": labels, "embedded": embedded, "validation": validation, "train": train}
 
+    heard = map(_digest, sounds.values())
     key = fingerprint(
-        VERSION, keyword, split.fingerprint, scenes, validation_scenes, config, seed, *map(_digest, sounds.values())
+        VERSION, keyword, split.fingerprint, scenes, validation_scenes, config, seed, *heard, _weights(embedding)
     )
     file = None if cache is None else Path(cache) / f"{clips.corpus.name}-scenes-{keyword}-{seed}.pt"
     value = cached(file, key, make)
@@ -93,27 +97,26 @@ def stream_data(
     of_scenes = replace(
         split, train=numbers[validation_scenes:], validation=numbers[:validation_scenes], test=numbers[:0]
     )
-    return TrainingData(
-        clips.corpus, keyword, of_scenes, value["labels"], value["validation"].float(), value["train"][None], key
+    return SceneData(
+        clips.corpus,
+        keyword,
+        of_scenes,
+        value["labels"],
+        value["validation"].float(),
+        value["train"][None],
+        key,
+        value["embedded"],
     )
+
+
+def _weights(model: nn.Module | None) -> list[bytes]:
+    return raw_weights(model) if model else []
 
 
 def _digest(sounds: Sounds) -> str:
     words = [*sounds.keywords, *sounds.words]
     recordings = [word.waveform for word in words] + [*sounds.talk, *sounds.noises, *sounds.recorded]
     return fingerprint([(word.start, word.end) for word in words], digest(recordings))
-
-
-def log_mels_of(
-    sounds: Sounds, count: int, config: SceneConfig, rng: np.random.Generator
-) -> Iterator[tuple[Tensor, Tensor]]:
-    """So many scenes, some at a time: log-mels (scenes, 40, frames) float16 and labels (scenes, frames)."""
-    frames = frames_in(int(config.seconds * SAMPLE_RATE))
-    front_end = LogMel()
-    for first in range(0, count, BATCH):
-        batch = [make_scene(sounds, config, rng) for _ in range(min(BATCH, count - first))]
-        log_mel = front_end(torch.stack([scene.waveform for scene in batch]))
-        yield log_mel.half(), torch.stack([frame_labels(scene.keywords, frames) for scene in batch])
 
 
 @dataclass(frozen=True)
@@ -126,33 +129,42 @@ class StreamLessons:
 
 
 @torch.no_grad()
-def teach_stream(teachers: Sequence[CRNN], data: TrainingData) -> StreamLessons:
+def teach_stream(teachers: Sequence[nn.Module], data: SceneData) -> StreamLessons:
     """The lessons of teachers that stream, all of one shape, for all training scenes: the mean of their logits.
 
     Raises ``ValueError`` without a teacher or for teachers whose steps differ.
     """
-    networks = [StreamingCRNN(teacher) for teacher in teachers]
-    if len({(network.kernel_frames, network.step_frames) for network in networks}) != 1:
+    networks = [over_scenes(teacher) for teacher in teachers]
+    kinds = {(type(network), network.kernel_frames, network.step_frames) for network in networks}
+    if len(kinds) != 1:
         raise ValueError(f"{len(networks)} teachers, which must be one or more with the same steps")
-    scenes = data.views[0].split(BATCH)
+    heard = data.heard_by(teachers[0])
     logits = torch.cat(
         [
             torch.stack([network.whole(batch.float()) for network in networks]).mean(0).half()
-            for batch in tqdm(scenes, "the teachers speak", unit="batch")
+            for batch in tqdm(heard.views[0].split(BATCH), "the teachers speak", unit="batch")
         ]
     )
-    key = fingerprint(VERSION, data.key, *(weights for teacher in teachers for weights in raw_weights(teacher)))
-    return StreamLessons(logits, step_frames(networks[0], data.labels.shape[1]), key)
+    key = fingerprint(VERSION, heard.key, *(weights for teacher in teachers for weights in raw_weights(teacher)))
+    frames = data.labels.shape[1]
+    embedded = isinstance(teachers[0], StreamTeacher)
+    ends = embedded_steps(frames).float() if embedded else step_frames(networks[0], frames)
+    return StreamLessons(logits, ends, key)
 
 
-def step_frames(network: StreamingCRNN, frames: int) -> Tensor:
+def over_scenes(model: nn.Module) -> StreamingCRNN | StreamTeacher:
+    """The form of a model that has logits for every step of a scene (``whole``), in eval mode; a ``StreamTeacher`` is one already."""
+    return model.eval() if isinstance(model, StreamTeacher) else StreamingCRNN(model)
+
+
+def step_frames(network: StreamingCRNN | StreamTeacher, frames: int) -> Tensor:
     """The frame (steps,) float with which each step of so many frames ends."""
     return torch.arange(network.kernel_frames - 1, frames, network.step_frames).float()
 
 
 def train_stream(
-    data: TrainingData,
-    model_config: CRNNConfig,
+    data: SceneData,
+    model_config: Config,
     config: TrainConfig,
     seed: int = 0,
     lessons: StreamLessons | None = None,
@@ -169,8 +181,9 @@ def train_stream(
         raise ValueError(f"clean_share is {config.clean_share}; scenes are not recorded clips, it must be 0")
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     learning = (lessons.key, distill) if lessons else ()
-    key = fingerprint(TRAIN_VERSION, VERSION, data.key, model_config, config, seed, device.type, *learning)
-    return drive(lambda: StreamTrainer(data, model_config, config, seed, device, lessons, distill), key, runs, name)
+    heard = data.heard_by(model_config)
+    key = fingerprint(TRAIN_VERSION, VERSION, heard.key, model_config, config, seed, device.type, *learning)
+    return drive(lambda: StreamTrainer(heard, model_config, config, seed, device, lessons, distill), key, runs, name)
 
 
 class StreamTrainer(Trainer):
@@ -179,7 +192,7 @@ class StreamTrainer(Trainer):
     def __init__(
         self,
         data: TrainingData,
-        model_config: CRNNConfig,
+        model_config: Config,
         config: TrainConfig,
         seed: int,
         device: torch.device,
@@ -187,8 +200,8 @@ class StreamTrainer(Trainer):
         distill: DistillConfig = DistillConfig(),
     ):
         super().__init__(data, model_config, config, seed, device)
-        self.network = StreamingCRNN(self.model).to(device)
-        self.judged = StreamingCRNN(self.averaged.module).to(device)
+        self.network = over_scenes(self.model).to(device)
+        self.judged = over_scenes(self.averaged.module).to(device)
         ends = step_frames(self.network, data.labels.shape[1])
         self.step_labels = data.labels[:, ends.long()]
         self.lessons, self.distill = lessons, distill
