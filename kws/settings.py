@@ -17,7 +17,7 @@ class Settings:
     Attributes:
         corpus: "synthetic" (made on the spot), "speech_commands_v0.01" or "speech_commands_v0.02" (downloaded), or a folder of that shape.
         keyword: the word to hear; for the synthetic corpus any word.
-        seeds: models trained of each kind, from seed 0 (but four teachers in ``experiments.ipynb``).
+        seeds: models trained of each kind, from seed 0 (but four teachers in ``experiments.ipynb``, and at most two of each kind in ``streaming.ipynb``).
         epochs: of each training. views: augmented views of each training clip; 0 is as many as ``kws.data.enough_views`` says.
         clips: size of the synthetic corpus.
         scenes: of the streaming models' training. talk: folder of recorded talk without the keyword, on which false alarms are counted; "" is

@@ -34,7 +34,7 @@ RUNGS = {
     "scout": SCOUT,
     "embedding scout": EMBEDDING_SCOUT,
     "streaming_teacher": replace(SCOUT, title="teacher"),
-    "embedding teacher": replace(EMBEDDING_SCOUT, title="teacher", epochs=0.2),
+    "embedding_teacher": replace(EMBEDDING_SCOUT, title="embedding teacher", epochs=0.2),
     "streaming_base": Rung("base", STREAMING_BASE, FROM_TEACHER, 0.3, learning_rate=8e-3, weight_decay=0.02),
     "streaming_small": Rung("small", BEYOND, FROM_TEACHER, 0.8, learning_rate=1.5e-2, weight_decay=0.02),
 }
@@ -132,6 +132,11 @@ def mine(data: SceneData, sounds: dict[str, Sounds], settings: Settings) -> tupl
     return add_hardest(data, models, *sound, cache=settings.cache, embedding=open_embedding(settings)), scouts
 
 
+def teachers(settings: Settings) -> list[str]:
+    """The names of the teachers: one that hears log-mels, and with an embedding one that hears through it."""
+    return ["streaming_teacher"] + (["embedding_teacher"] if settings.embedding else [])
+
+
 def fit(
     name: str,
     data: SceneData,
@@ -144,7 +149,7 @@ def fit(
 
     Raises ``ValueError`` for a network that learns from a teacher and is given no lessons, or the other way round.
     """
-    rung, runs = RUNGS["embedding teacher" if name == "streaming_teacher" and settings.embedding else name], []
+    rung, runs = RUNGS[name], []
     if (rung.learns is None) != (lessons is None):
         raise ValueError(
             f"{name} learns from {'labels alone' if rung.learns is None else 'a teacher: give its lessons'}"

@@ -130,26 +130,35 @@ class StreamLessons:
 
 @torch.no_grad()
 def teach_stream(teachers: Sequence[nn.Module], data: SceneData) -> StreamLessons:
-    """The lessons of teachers that stream, all of one shape, for all training scenes: the mean of their logits.
+    """The lessons of teachers that stream, for all training scenes: the mean of their logits.
 
-    Raises ``ValueError`` without a teacher or for teachers whose steps differ.
+    Teachers that hear log-mels and ``StreamTeacher`` weigh the same together, however many there are of either: they differ more in what
+    they mistake for the keyword. Raises ``ValueError`` without a teacher, or for teachers of log-mels whose steps differ.
     """
+    kinds = [[t for t in teachers if isinstance(t, StreamTeacher) == embedded] for embedded in (False, True)]
+    said = [_say(kind, data) for kind in kinds if kind]
+    if not said:
+        raise ValueError("no teachers: there must be one or more")
+    ends = said[0][1]
+    logits = torch.stack([alignment(ends, its) @ logits for logits, its in said]).mean(0)
+    weights = [part for kind in kinds for teacher in kind for part in raw_weights(teacher)]
+    return StreamLessons(logits.half(), ends, fingerprint(VERSION, data.key, weights))
+
+
+def _say(teachers: Sequence[nn.Module], data: SceneData) -> tuple[Tensor, Tensor]:
+    """The mean of the logits (training scenes, steps, classes) of teachers of one kind, and the frames (steps,) at which the steps end."""
     networks = [over_scenes(teacher) for teacher in teachers]
-    kinds = {(type(network), network.kernel_frames, network.step_frames) for network in networks}
-    if len(kinds) != 1:
-        raise ValueError(f"{len(networks)} teachers, which must be one or more with the same steps")
-    heard = data.heard_by(teachers[0])
+    if len({(network.kernel_frames, network.step_frames) for network in networks}) != 1:
+        raise ValueError(f"{len(networks)} teachers of log-mels that do not have the same steps")
     logits = torch.cat(
         [
-            torch.stack([network.whole(batch.float()) for network in networks]).mean(0).half()
-            for batch in tqdm(heard.views[0].split(BATCH), "the teachers speak", unit="batch")
+            torch.stack([network.whole(batch.float()) for network in networks]).mean(0)
+            for batch in tqdm(data.heard_by(teachers[0]).views[0].split(BATCH), "the teachers speak", unit="batch")
         ]
     )
-    key = fingerprint(VERSION, heard.key, *(weights for teacher in teachers for weights in raw_weights(teacher)))
     frames = data.labels.shape[1]
     embedded = isinstance(teachers[0], StreamTeacher)
-    ends = embedded_steps(frames).float() if embedded else step_frames(networks[0], frames)
-    return StreamLessons(logits, ends, key)
+    return logits, embedded_steps(frames).float() if embedded else step_frames(networks[0], frames)
 
 
 def over_scenes(model: nn.Module) -> StreamingCRNN | StreamTeacher:
