@@ -19,23 +19,29 @@ from kws.features import HOP, LogMel, frames_in
 from kws.scenes import SceneConfig, Sounds, make_scene
 from kws.speech_embedding import SpeechEmbedding
 
-IGNORED = -100
+IGNORED, OVER = (
+    -100,
+    -101,
+)  # labels of steps that may say either; and of those after a keyword that may, but need not be taught to
 FRAMES_A_SECOND = SAMPLE_RATE // HOP
 # After a word's end, between which a step is of the keyword: its last sound is heard, and what follows.
 KEYWORD_SECONDS = (0.1, 0.45)
-SILENT_AFTER = 1.1  # seconds after a word's end from which on it must be over
+OVER_AFTER, SILENT_AFTER = 0.55, 1.1  # seconds after a word's end from which on it should be over, and must be
 BATCH = 64
 
 
 def frame_labels(keywords: list[tuple[float, float]], frames: int) -> Tensor:
-    """(frames,) int64: 1 from 0.1 s to 0.45 s after a keyword's end, ``IGNORED`` around that (from its start until 1.1 s after its end), else 0."""
+    """(frames,) int64: 1 from 0.1 s to 0.45 s after a keyword's end, ``IGNORED`` around that (from its start until 0.55 s after its end),
+    ``OVER`` from then until 1.1 s after its end, else 0."""
     labels = torch.zeros(frames, dtype=torch.int64)
 
     def mark(label: int, begin: float, until: float) -> None:
         labels[round(begin * FRAMES_A_SECOND) : round(until * FRAMES_A_SECOND)] = label
 
+    for _, end in keywords:
+        mark(OVER, end, end + SILENT_AFTER)
     for start, end in keywords:
-        mark(IGNORED, start, end + SILENT_AFTER)
+        mark(IGNORED, start, end + OVER_AFTER)
     for _, end in keywords:
         mark(1, end + KEYWORD_SECONDS[0], end + KEYWORD_SECONDS[1])
     return labels

@@ -19,7 +19,7 @@ from kws.cache import cached, fingerprint, raw_weights
 from kws.data import ClipData, TrainingData, digest
 from kws.distill import DistillConfig, alignment
 from kws.metrics import au_fa_fr
-from kws.scene_batches import BATCH, IGNORED, batches_of
+from kws.scene_batches import BATCH, IGNORED, OVER, batches_of
 from kws.scenes import SceneConfig, Sounds
 from kws.speech_embedding import SpeechEmbedding, embedded_steps
 from kws.split import Split
@@ -221,6 +221,8 @@ class StreamTrainer(Trainer):
     def _loss(self, log_mel: Tensor, labels: Tensor, views: Tensor, rows: Tensor) -> Tensor:
         logits = self.network.whole(log_mel)
         labels = self.step_labels[self.train_clips[rows]].to(self.device)
+        over = labels == OVER
+        labels = labels.masked_fill(over, IGNORED)
         smoothing = self.config.label_smoothing
         loss = nn.functional.cross_entropy(
             logits.flatten(0, 1), labels.flatten(), self.class_weights, ignore_index=IGNORED, label_smoothing=smoothing
@@ -229,6 +231,8 @@ class StreamTrainer(Trainer):
             return loss
         t = self.distill.temperature
         wanted = torch.softmax(self.in_time @ self.lessons.logits[rows].to(self.device).float() / t, 2)
+        # Teachers go on for half a second more; a student that does is late where the threshold is high: a miss and a false alarm.
+        wanted = torch.where(over[..., None], wanted.new_tensor([1.0, 0.0]), wanted)
         kl = nn.functional.kl_div(torch.log_softmax(logits / t, 2), wanted, reduction="none").sum(2).mean()
         return self.distill.labels * loss + self.distill.logits * t * t * kl
 
@@ -238,7 +242,7 @@ class StreamTrainer(Trainer):
         scenes = torch.from_numpy(self.data.split.validation)
         labels = self.step_labels[scenes]
         logits = torch.cat([self.judged.whole(b.float().to(self.device)).cpu() for b in self.data.log_mel.split(BATCH)])
-        counted = labels != IGNORED
+        counted = labels >= 0
         p = torch.softmax(logits, 2)[..., 1][counted].double()
         if not torch.isfinite(p).all():
             raise TrainingError(f"the weights are no longer numbers in epoch {self.epoch + 1}: lower the learning rate")

@@ -10,12 +10,12 @@ from kws import talk as talk_module
 from kws.data import decode
 from kws.distill import DistillConfig, alignment
 from kws.model import CRNN, CRNNConfig
-from kws.scene_batches import IGNORED, batches_of, frame_labels
+from kws.scene_batches import IGNORED, OVER, batches_of, frame_labels
 from kws.scenes import SceneConfig, Sounds, Word, halves, long_stream, make_scene, sounds_of, word_bounds
 from kws.speech_embedding import SpeechEmbedding, embedded_steps
 from kws.split import speaker_split
 from kws.stream_teacher import StreamTeacherConfig
-from kws.stream_training import step_frames, stream_data, teach_stream, train_stream
+from kws.stream_training import StreamTrainer, step_frames, stream_data, teach_stream, train_stream
 from kws.streaming import StreamingCRNN
 from kws.synthetic import Mouth
 from kws.talk import Talk, _holds, synthetic_talk
@@ -142,7 +142,7 @@ def test_sounds_are_those_of_the_chosen_clips(tone_corpus):
 def test_frame_labels():
     """A keyword from 1.0 to 1.5 s: neither until 0.1 s after it, keyword until 0.45 s, neither until 1.1 s after its end."""
     labels = frame_labels([(1.0, 1.5)], 401)
-    expected = [0] * 100 + [IGNORED] * 60 + [1] * 35 + [IGNORED] * 65 + [0] * 141
+    expected = [0] * 100 + [IGNORED] * 60 + [1] * 35 + [IGNORED] * 10 + [OVER] * 55 + [0] * 141
     assert labels.tolist() == expected
     assert frame_labels([], 5).tolist() == [0] * 5
     two = frame_labels([(1.0, 1.5), (1.6, 2.0)], 401)
@@ -336,3 +336,26 @@ def test_a_teacher_that_hears_through_an_embedding_teaches_a_student(tone_corpus
     coarser = CRNN(CRNNConfig(pool=(2, 5), channels=4, kernel=(6, 4), stride=(3, 4), hidden=8, layers=1)).eval()
     with pytest.raises(ValueError, match="do not have the same steps"):
         teach_stream([taught.model, coarser], data)
+
+
+def test_a_student_is_taught_to_end_where_teachers_go_on(tone_corpus):
+    clips = decode(tone_corpus)
+    split = speaker_split(clips.corpus, "high")
+    noise = [(1000 * torch.randn(48_000, generator=torch.Generator().manual_seed(0))).to(torch.int16)]
+    sounds = {subset: sounds_of(clips, "high", split[subset], noise) for subset in ("train", "validation")}
+    data = stream_data(clips, "high", split, sounds, 32, 8, SceneConfig(seconds=3.0, no_keyword=0.0, no_speech=0.0))
+    shape = CRNNConfig(pool=(2, 5), channels=4, kernel=(6, 4), stride=(3, 2), hidden=8, layers=1)
+    torch.manual_seed(0)
+    lessons = teach_stream([CRNN(shape).eval()], data)
+    learn = DistillConfig(labels=0.0, logits=1.0, temperature=2.0)
+    trainer = StreamTrainer(data, shape, TrainConfig(clean_share=0.0), 0, torch.device("cpu"), lessons, learn)
+    rows = torch.arange(32)
+    labels = data.labels[torch.from_numpy(data.split.train)][:, lessons.ends.long()]
+    assert (labels == OVER).any()
+    log_mel = data.views[0].float()
+    said = torch.softmax(lessons.logits.float() / 2, 2)
+    said[labels == OVER] = torch.tensor([1.0, 0.0])
+    mine = torch.log_softmax(trainer.network.whole(log_mel) / 2, 2)
+    kl = torch.where(said > 0, said * (said.clamp_min(1e-30).log() - mine), torch.zeros(())).sum(2).mean()
+    loss = trainer._loss(log_mel, labels, torch.zeros(32), rows)
+    torch.testing.assert_close(loss, 4 * kl)
