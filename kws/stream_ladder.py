@@ -37,7 +37,9 @@ RUNGS = {
     "streaming_teacher": replace(SCOUT, title="teacher"),
     "embedding_teacher": replace(EMBEDDING_SCOUT, title="embedding teacher", epochs=0.2),
     "streaming_base": Rung("base", STREAMING_BASE, FROM_TEACHER, 0.2, learning_rate=6e-3, weight_decay=0.02),
-    "streaming_small": Rung("small", BEYOND, FROM_TEACHER, 0.8, learning_rate=1.5e-2, weight_decay=0.02),
+    "streaming_small": Rung(
+        "small", BEYOND, replace(FROM_TEACHER, temperature=1.0), 0.6, learning_rate=1.5e-2, weight_decay=0.02
+    ),
 }
 PART_MINUTES = 20  # of talk, which is made and kept in parts
 MINING = (3.0, 0.75)
