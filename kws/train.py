@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from tqdm import tqdm
 
-from kws.architectures import Config, build
+from kws.architectures import build
 from kws.augment import spec_augment
 from kws.cache import fingerprint
 from kws.checkpoint import CheckpointError, load_safely, save_whole
@@ -21,6 +21,7 @@ from kws.distill import Distillation, DistillConfig, Lessons, tap
 from kws.evaluate import probabilities
 from kws.metrics import au_fa_fr
 from kws.model import CRNNConfig
+from kws.tc_resnet import TCResNetConfig
 
 VERSION = 2  # of what the code below does with a config: raise it when that changes, or finished runs would be taken for new ones
 
@@ -88,7 +89,7 @@ class Run:
 
 def train(
     data: TrainingData,
-    model_config: Config = CRNNConfig(),
+    model_config: CRNNConfig | TCResNetConfig = CRNNConfig(),
     config: TrainConfig = TrainConfig(),
     seed: int = 0,
     lessons: Lessons | None = None,
@@ -143,7 +144,7 @@ class Trainer:
     def __init__(
         self,
         data: TrainingData,
-        model_config: Config,
+        model_config: CRNNConfig | TCResNetConfig,
         config: TrainConfig,
         seed: int,
         device: torch.device,
