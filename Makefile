@@ -2,6 +2,7 @@
 # make test        run the tests
 # make lint        check style
 # make speech      fetch recorded speech to train the streaming models on (Debian, after apt-get update, with ffmpeg)
+# make embedding   fetch a pretrained embedding of speech for the teachers of the streaming models (with pip)
 # make voices      fetch neural voices that say half of the talk to train the streaming models on (with pip and npm)
 # All but the last two build the environment .venv from requirements.txt first, when that has changed.
 
@@ -37,12 +38,15 @@ lint: .venv/ready
 	$(BIN)/ruff format --check kws tests
 
 # Recorded speech to train the streaming models on (KWS_SPEECH=speech), out of packages of Debian; needs Debian and its package ffmpeg.
-SPEECH_PACKAGES := klettres-data tuxpaint-stamps-default $(patsubst %,asterisk-core-sounds-%-g722,en es fr it ru)
-speech:
+SPEECH_PACKAGES := klettres-data tuxpaint-stamps-default hedgewars-data flight-of-the-amazon-queen beneath-a-steel-sky $(patsubst %,asterisk-core-sounds-%-g722,en es fr it ru)
+speech: | .venv/ready
 	rm -rf .cache/speech && mkdir -p .cache/speech
 	cd .cache/speech && apt-get download $(SPEECH_PACKAGES) && for package in *.deb; do dpkg-deb -x $$package files || exit 1; done
 	cd .cache/speech/files/usr/share && find klettres -name '*.ogg' -exec cp --parents {} ../../.. ';'
 	cd .cache/speech/files/usr/share && find tuxpaint -name '*_desc*.ogg' -exec cp --parents {} ../../.. ';'
+	cd .cache/speech/files/usr/share/games && find hedgewars/Data/Sounds/voices -name '*.ogg' -exec cp --parents {} ../../../.. ';'
+	$(BIN)/python -m kws.game_speech .cache/speech/files/usr/share/scummvm/flight-of-the-amazon-queen/queen.1c .cache/speech/amazon-queen
+	$(BIN)/python -m kws.game_speech .cache/speech/files/usr/share/scummvm/beneath-a-steel-sky/sky.dsk .cache/speech/validation/steel-sky
 	cd .cache/speech/files/usr/share && find asterisk/sounds -name '*.g722' -size +0 -not -path '*/silence/*' | while read -r file; do \
 		mkdir -p "../../../$$(dirname "$$file")" && ffmpeg -nostdin -loglevel error -f g722 -i "$$file" "../../../$${file%.g722}.flac" || exit 1; done
 	cd .cache/speech && find asterisk/sounds/it_IT_m_Carlo tuxpaint -name '*.flac' -o -name '*_desc_ca.ogg' -o -name '*_desc_el.ogg' | while read -r file; do \
@@ -64,6 +68,16 @@ voices:
 	cd .cache/voices && npm pack --silent kokoro-js@1.2.1 && tar -xzf kokoro-js-1.2.1.tgz && mv package/voices/[ab][fm]_*.bin kokoro
 	cd .cache/voices && rm -rf wheels files package kokoro-js-1.2.1.tgz
 	mv .cache/voices voices
+
+# A pretrained embedding of speech for the teachers of the streaming models (KWS_EMBEDDING=embedding/embedding_model.onnx), out of openWakeWord.
+EMBEDDING_SHA256 := 70d164290c1d095d1d4ee149bc5e00543250a7316b59f31d056cff7bd3075c1f
+embedding:
+	rm -rf .cache/embedding && mkdir -p .cache/embedding
+	cd .cache/embedding && $(PYTHON) -m pip download --disable-pip-version-check --no-deps -d . openwakeword==0.5.1
+	cd .cache/embedding && $(PYTHON) -m zipfile -e openwakeword-0.5.1-py3-none-any.whl files && mv files/openwakeword/resources/models/embedding_model.onnx .
+	echo '$(EMBEDDING_SHA256)  .cache/embedding/embedding_model.onnx' | sha256sum --check
+	rm -r .cache/embedding/files .cache/embedding/*.whl
+	mv .cache/embedding embedding
 
 clean:
 	rm -rf build .cache .pytest_cache .ruff_cache

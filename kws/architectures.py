@@ -3,11 +3,17 @@
 from torch import nn
 
 from kws.model import CRNN, CRNNConfig
+from kws.stream_teacher import StreamTeacher, StreamTeacherConfig
 from kws.tc_resnet import TCResNet, TCResNetConfig
 
-ARCHITECTURES = {"CRNN": (CRNN, CRNNConfig), "TCResNet": (TCResNet, TCResNetConfig)}
+ARCHITECTURES = {
+    "CRNN": (CRNN, CRNNConfig),
+    "TCResNet": (TCResNet, TCResNetConfig),
+    "StreamTeacher": (StreamTeacher, StreamTeacherConfig),
+}
+Config = CRNNConfig | TCResNetConfig | StreamTeacherConfig
 
 
-def build(config: CRNNConfig | TCResNetConfig) -> nn.Module:
+def build(config: Config) -> nn.Module:
     """A new network of a config."""
     return next(model(config) for model, kind in ARCHITECTURES.values() if isinstance(config, kind))

@@ -24,22 +24,30 @@ class StorageError(ValueError):
 
 @torch.no_grad()
 def fold_batch_norm(model: nn.Module) -> nn.Module:
-    """The same function of the log-mel, in eval mode, without batch norm: its scale and shift go into the convolution before it.
+    """The same function of the log-mel, in eval mode, without batch norm: its scale and shift go into the convolutions before it.
 
     Another kind of network, or one without batch norm, is returned as it is.
     """
     if not isinstance(model, CRNN) or not model.config.norm:
         return model
     folded = CRNN(replace(model.config, norm=False))
-    kept = {name: tensor for name, tensor in model.state_dict().items() if name in folded.state_dict()}
-    place, norm = next((i, m) for i, m in enumerate(model.convolution) if isinstance(m, nn.BatchNorm2d))
-    scale = norm.weight / (norm.running_var + norm.eps).sqrt()
-    name = f"convolution.{place - 1}"
-    weight, bias = kept[f"{name}.weight"], kept[f"{name}.bias"]
-    kept[f"{name}.weight"] = weight * scale[:, None, None, None]
-    kept[f"{name}.bias"] = (bias - norm.running_mean) * scale + norm.bias
+    kept = {name: tensor for name, tensor in model.state_dict().items() if not name.startswith("convolution.")}
+    theirs, names = _convolutions(model), [f"convolution.{place}" for place in _convolutions(folded)]
+    norms = [m for m in model.convolution if isinstance(m, nn.BatchNorm2d)]
+    norms = [None] * (len(names) - len(norms)) + norms  # the first of a separable convolution has none
+    for name, place, norm in zip(names, theirs, norms, strict=True):
+        weight, bias = model.convolution[place].weight, model.convolution[place].bias
+        if norm is not None:
+            scale = norm.weight / (norm.running_var + norm.eps).sqrt()
+            weight, bias = weight * scale[:, None, None, None], (bias - norm.running_mean) * scale + norm.bias
+        kept[f"{name}.weight"], kept[f"{name}.bias"] = weight, bias
     folded.load_state_dict(kept)
     return folded.eval()
+
+
+def _convolutions(model: CRNN) -> list[int]:
+    """Their places in ``model.convolution``."""
+    return [i for i, layer in enumerate(model.convolution) if isinstance(layer, nn.Conv2d)]
 
 
 def store(state: dict[str, Tensor], storage: str = "float32", packed: bool = False) -> dict[str, Tensor]:

@@ -149,10 +149,10 @@ class Heard:
 def working_points(
     heard: Sequence[Heard], step_samples: int, first_sample: int, smoothing: int = 1, thresholds: Sequence[float] = ()
 ) -> list[WorkingPoint]:
-    """Miss rate and false alarms over several streams at each threshold (by default 200 that spread over the highest probabilities, and one above all)."""
+    """Miss rate and false alarms over several streams at each threshold (by default 500 that spread over the highest probabilities, and one above all)."""
     if not len(thresholds):
         peaks = np.concatenate([smooth(h.probabilities, smoothing) for h in heard])
-        shares = 1 - np.geomspace(1e-6, 0.3, 200)
+        shares = 1 - np.geomspace(1e-6, 0.3, 500)
         thresholds = np.append(
             np.unique(np.quantile(peaks, shares)), min(1.0, np.nextafter(peaks.max(), 2))
         )  # the last: silence

@@ -33,7 +33,7 @@ def letters_of(spoken: str) -> str:
     """The IPA in Kokoro's alphabet."""
     for signs, letter in LETTERS.items():
         spoken = spoken.replace(signs, letter)
-    return spoken
+    return spoken.replace("ɹɹ", "ɹ")  # "3 r" is the r of "century" named twice
 
 
 class KokoroVoice:

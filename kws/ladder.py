@@ -6,6 +6,7 @@ from pathlib import Path
 
 from torch import nn
 
+from kws.architectures import Config
 from kws.checkpoint import load_model, load_provenance, save_model
 from kws.compress import fold_batch_norm
 from kws.data import TrainingData
@@ -37,7 +38,7 @@ class Rung:
     """One network: what tables call it, its shape, what it learns from, of how many teachers, and how many times the base's epochs it trains."""
 
     title: str
-    config: CRNNConfig | TCResNetConfig
+    config: Config
     learns: DistillConfig | None = FROM_LABELS
     epochs: float = 2.0
     learning_rate: float = 1e-2

@@ -4,6 +4,7 @@ Source of the base's shape: the published course model that this repository repr
 one second is 101 frames, from which the convolution makes 11 steps.
 """
 
+import math
 from dataclasses import dataclass
 
 import torch
@@ -28,6 +29,7 @@ class CRNNConfig:
         channels, kernel, stride: of the convolution (no padding).
         separable: a (kernel) convolution of one channel, then a 1 x 1 convolution to ``channels``.
         norm: batch norm after the convolution. relu: ReLU after that.
+        deeper: (channels, kernel, stride) of each further convolution, with norm and ReLU as the first.
         rnn: "gru" or "rnn" (tanh). hidden, layers: its size.
         attention: weights of the steps, summing to one: "mlp" (Linear-tanh-Linear), "linear" (Linear), "mean" (all alike),
             "last" (only the last step).
@@ -44,6 +46,7 @@ class CRNNConfig:
     separable: bool = False
     norm: bool = False
     relu: bool = False
+    deeper: tuple[tuple[int, tuple[int, int], tuple[int, int]], ...] = ()
     rnn: str = "gru"
     hidden: int = 32
     layers: int = 2
@@ -58,29 +61,50 @@ class CRNNConfig:
         sizes = (
             self.n_mels,
             *self.pool,
-            self.channels,
-            *self.kernel,
-            *self.stride,
+            *(size for channels, kernel, stride in self.convolutions for size in (channels, *kernel, *stride)),
             self.hidden,
             self.layers,
             self.classes,
         )
         if min(sizes) < 1 or self.std <= 0:
             raise ConfigError(f"every size and std must be positive: {self}")
-        if self.bands < 1:
-            raise ConfigError(
-                f"a kernel of {self.kernel[0]} bands is wider than the {self.n_mels // self.pool[0]} bands after pooling"
-            )
+        bands = self.n_mels // self.pool[0]
+        for _, kernel, stride in self.convolutions:
+            if kernel[0] > bands:
+                raise ConfigError(f"a kernel of {kernel[0]} bands is wider than the {bands} bands before it")
+            bands = (bands - kernel[0]) // stride[0] + 1
+
+    @property
+    def convolutions(self) -> tuple[tuple[int, tuple[int, int], tuple[int, int]], ...]:
+        """(channels, kernel, stride) of all."""
+        return ((self.channels, self.kernel, self.stride), *self.deeper)
 
     @property
     def bands(self) -> int:
-        """Frequency bands after the convolution."""
-        return (self.n_mels // self.pool[0] - self.kernel[0]) // self.stride[0] + 1
+        """Frequency bands after the convolutions."""
+        bands = self.n_mels // self.pool[0]
+        for _, kernel, stride in self.convolutions:
+            bands = (bands - kernel[0]) // stride[0] + 1
+        return bands
+
+    @property
+    def width(self) -> int:
+        """Features of a step after the convolutions."""
+        return self.convolutions[-1][0] * self.bands
+
+    @property
+    def step_frames(self) -> int:
+        """Frames from step to step."""
+        return math.prod(stride[1] for _, _, stride in self.convolutions) * self.pool[1]
 
     @property
     def least_frames(self) -> int:
-        """Frames that the first step needs."""
-        return self.kernel[1] * self.pool[1]
+        """Frames that a step hears, as many as the first step needs."""
+        frames, step = 1, 1
+        for _, kernel, stride in self.convolutions:
+            frames += (kernel[1] - 1) * step
+            step *= stride[1]
+        return frames * self.pool[1]
 
 
 class CRNN(nn.Module):
@@ -94,13 +118,18 @@ class CRNN(nn.Module):
             convolution = [nn.Conv2d(1, 1, config.kernel, config.stride), nn.Conv2d(1, config.channels, 1)]
         else:
             convolution = [nn.Conv2d(1, config.channels, config.kernel, config.stride)]
-        if config.norm:
-            convolution.append(nn.BatchNorm2d(config.channels))
-        if config.relu:
-            convolution.append(nn.ReLU())
+        before = 0
+        for channels, kernel, stride in config.convolutions:
+            if before:
+                convolution.append(nn.Conv2d(before, channels, kernel, stride))
+            if config.norm:
+                convolution.append(nn.BatchNorm2d(channels))
+            if config.relu:
+                convolution.append(nn.ReLU())
+            before = channels
         self.convolution = nn.Sequential(*convolution)
         # One module a layer, not one of several layers: distillation takes each layer's output by its name.
-        widths = [config.channels * config.bands] + [config.hidden] * (config.layers - 1)
+        widths = [config.width] + [config.hidden] * (config.layers - 1)
         self.recurrent = nn.ModuleList(
             RECURRENT[config.rnn](width, config.hidden, batch_first=True) for width in widths
         )

@@ -5,7 +5,7 @@ heard, as the frozen long stream on which misses and false alarms are counted.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -19,6 +19,9 @@ from kws.talk import Talk
 
 FADE = SAMPLE_RATE // 100  # samples over which a cut piece fades in and out
 LEAST_BETWEEN = 2 * SAMPLE_RATE  # samples between the keywords of the long stream
+LEVEL = 0.1  # root mean square of a word before its gain
+SILENCE_DB = -100.0  # of full scale: digital silence
+LEAST_SHARE = 0.6  # of the usual length of the keyword; what is shorter is not all of it
 MARGIN = 3 * SAMPLE_RATE // 100  # samples kept before and after a word when its clip is cut to it
 
 
@@ -42,12 +45,15 @@ class Sounds:
     recorded: Sequence[Tensor] = ()
 
     @cached_property
+    def usual_length(self) -> float:
+        """The median length of the keywords, in samples; 0 without any."""
+        return float(np.median([word.end - word.start for word in self.keywords])) if self.keywords else 0.0
+
+    @cached_property
     def clear(self) -> list[Word]:
         """The keywords about as long as most: of the others the bounds may be wrong, and what seems half of the word may be all of it."""
-        lengths = [word.end - word.start for word in self.keywords]
-        usual = np.median(lengths) if lengths else 0
-        alike = [w for w, length in zip(self.keywords, lengths, strict=True) if 0.6 * usual < length < 1.6 * usual]
-        return alike or list(self.keywords)
+        least, most = LEAST_SHARE * self.usual_length, 1.6 * self.usual_length
+        return [word for word in self.keywords if least < word.end - word.start < most] or list(self.keywords)
 
 
 @dataclass(frozen=True)
@@ -65,6 +71,11 @@ class SceneConfig:
         whole_share: of the words, with all of their second rather than cut to the word.
         pause: seconds between pieces, for the share ``pause_share``; the others follow at once (up to 0.1 s).
         noise_share: of the scenes, at ``snr_db`` over the power of the speech where there is speech.
+        made_up_share, babble_share: of noises, white noise and many voices at once, the rest being recorded ones at another speed
+            (``noise_speed``). Few recordings are soon known by heart; so most noises, ``shaped_share``, get a spectrum of their own, up to
+            ``shape_db`` louder or fainter at each of eight frequencies, and ``swelling_share`` get louder and fainter in time by up to that.
+        narrow_share: of the pieces, without what is above ``narrow_hz``: much recorded speech is, and must not be told from the keyword by that.
+        microphone_share: of the scenes, with a spectrum that differs by up to ``microphone_db`` at each of these frequencies.
     """
 
     seconds: float = 4.0
@@ -77,7 +88,7 @@ class SceneConfig:
     talk_share: float = 0.5
     splice_share: float = 0.4
     recorded_share: float = 0.5
-    whole_share: float = 0.3
+    whole_share: float = 0.5
     pause: tuple[float, float] = (0.1, 1.2)
     pause_share: float = 0.5
     speed: tuple[float, float] = (0.87, 1.15)
@@ -87,6 +98,16 @@ class SceneConfig:
     reverberant_level: tuple[float, float] = (0.2, 0.8)
     noise_share: float = 0.85
     snr_db: tuple[float, float] = (2.0, 35.0)
+    made_up_share: float = 0.2
+    babble_share: float = 0.2
+    noise_speed: tuple[float, float] = (0.6, 1.6)
+    shaped_share: float = 0.7
+    shape_db: float = 12.0
+    swelling_share: float = 0.3
+    narrow_share: float = 0.15
+    narrow_hz: tuple[float, float] = (3400.0, 6500.0)
+    microphone_share: float = 0.5
+    microphone_db: float = 5.0
     level_db: tuple[float, float] = (-40.0, -15.0)
 
 
@@ -99,20 +120,26 @@ class Scene:
 
 
 def word_bounds(waveform: Tensor) -> tuple[int, int]:
-    """The first sample of the word in a clip (samples,) and the one after its last, by its level.
+    """The first sample of the word in a clip (samples,) and the one after its last, by its level without the lowest sounds (pre-emphasis).
 
-    Of the stretches without a gap of 200 ms in which the level of 20 ms is at most 25 dB below the loudest and 6 dB above the clip's
-    quiet tenth, the one with most decibels above that, over its length: a click is loud but short. A clip without any is all word.
+    Of the stretches without a gap of 250 ms in which the level of 20 ms is at most 35 dB below the loudest and 4 dB above the clip's
+    quiet tenth (or 10 dB below the loudest), the one with most decibels above that, over its length: a click is loud but short. A clip without any is all word.
+    The limits are wide: a faint last syllable after a stop (*happy*) belongs to the word, and half a word would be taught as all of it.
     """
     hop = SAMPLE_RATE // 100
-    power = np.square(to_float(waveform).numpy()).astype(np.float64)
+    sound = to_float(waveform).double().numpy()
+    power = np.square(sound - 0.97 * np.append(0.0, sound[:-1]))
     frames = np.add.reduceat(power, np.arange(0, len(power), hop))
     level = 10 * np.log10(np.convolve(frames, [0.5, 0.5], "same") / hop + 1e-12)
-    floor = max(level.max() - 25, np.quantile(level, 0.1) + 6)
+    sounding = level[level > SILENCE_DB]
+    if len(sounding) == 0:
+        return 0, len(waveform)
+    quiet = np.quantile(sounding, 0.1)  # digital silence around a clip is not its noise
+    floor = max(level.max() - 35, min(quiet + 4, level.max() - 10))
     active = np.flatnonzero(level > floor)
     if len(active) == 0:
         return 0, len(waveform)
-    stretches = np.split(active, np.flatnonzero(np.diff(active) > 20) + 1)
+    stretches = np.split(active, np.flatnonzero(np.diff(active) > 25) + 1)
     best = max(stretches, key=lambda stretch: (level[stretch] - floor).sum())
     return int(best[0]) * hop, min((int(best[-1]) + 1) * hop, len(waveform))
 
@@ -140,9 +167,11 @@ def make_scene(sounds: Sounds, config: SceneConfig, rng: np.random.Generator) ->
     if rng.random() < config.room_share:
         waveform = _in_room(waveform, config, rng)
     if silent or rng.random() < config.noise_share:
-        noise = cut_noise(sounds.noises, samples, rng)
+        noise = _varied_noise(sounds, config, samples, rng)
         scale = (spoken / noise.square().mean().clamp_min(1e-10) / 10 ** (rng.uniform(*config.snr_db) / 10)).sqrt()
         waveform = waveform + scale * noise
+    if rng.random() < config.microphone_share:
+        waveform = torch.from_numpy(_shaped(waveform.numpy(), config.microphone_db, rng))
     level = 10 ** (rng.uniform(*config.level_db) / 20)
     waveform = waveform * (level / waveform.square().mean().sqrt().clamp_min(1e-6))
     return Scene(waveform.clamp(-1, 1), keywords)
@@ -151,34 +180,45 @@ def make_scene(sounds: Sounds, config: SceneConfig, rng: np.random.Generator) ->
 def long_stream(sounds: Sounds, snr_db: float, config: SceneConfig | None = None, seed: int = 0) -> Scene:
     """One long stream in which every keyword clip is said once, at its own speed, among other words and talk, in noise.
 
-    Most clips are cut to the word, all are faded in and out and brought to one level, give or take 3 dB.
+    Keywords are said with all of their second, so that no cut can spoil one; most other clips are cut to the word. All are faded in and
+    out and words brought to one level, give or take 3 dB.
+    Of a keyword that seems much shorter than most, the end is taken to be where most would end: what is left out of a word's bounds would
+    make of a detection at its true end a late one, that is a miss and a false alarm.
     One to three other pieces come before each keyword, with pauses, and at least two seconds between keywords: a detector that holds off
-    after a detection could not hear the next one sooner. The noise changes every 20 s and is ``snr_db`` dB below the mean power of all
-    speech. The same seed gives the same stream.
+    after a detection could not hear the next one sooner. The noise changes every 20 s and is ``snr_db`` dB below that level. The same
+    seed gives the same stream.
     """
     rng = np.random.default_rng(seed)
     config = config or SceneConfig(
-        speed=(1.0, 1.0), piece_gain_db=(-3.0, 3.0), altered_share=0.0, part_share=0.0, splice_share=0.0
+        speed=(1.0, 1.0),
+        piece_gain_db=(-3.0, 3.0),
+        altered_share=0.0,
+        part_share=0.0,
+        splice_share=0.0,
+        narrow_share=0.0,
     )
     pieces: list[np.ndarray] = [np.zeros(SAMPLE_RATE, np.float32)]
     keywords: list[tuple[float, float]] = []
     length = SAMPLE_RATE
+    usual = sounds.usual_length
     for i in rng.permutation(len(sounds.keywords)):
         for _ in range(rng.integers(1, 4)):
             pieces += [_piece(sounds, config, False, rng)[0], _pause(config, rng)]
             length += len(pieces[-2]) + len(pieces[-1])
-        waveform, start, end = _keyword(sounds.keywords[i], config, rng)
+        word = sounds.keywords[i]
+        if word.end - word.start <= LEAST_SHARE * usual:
+            word = replace(word, end=min(round(word.start + usual), len(word.waveform)))
+        waveform, start, end = _keyword(word, replace(config, whole_share=1.0), rng)
         since = length + start - keywords[-1][1] * SAMPLE_RATE if keywords else LEAST_BETWEEN
         pieces += [np.zeros(max(0, int(LEAST_BETWEEN - since)), np.float32), waveform, _pause(config, rng)]
         length += len(pieces[-3])
         keywords.append(((length + start) / SAMPLE_RATE, (length + end) / SAMPLE_RATE))
         length += len(waveform) + len(pieces[-1])
     speech = torch.from_numpy(np.concatenate([*pieces, np.zeros(2 * SAMPLE_RATE, np.float32)]))
-    spoken = speech[speech != 0].square().mean()
     for start in range(0, len(speech), 20 * SAMPLE_RATE):
         stretch = speech[start : start + 20 * SAMPLE_RATE]
         noise = cut_noise(sounds.noises, len(stretch), rng)
-        stretch += noise * (spoken / noise.square().mean().clamp_min(1e-10) / 10 ** (snr_db / 10)).sqrt()
+        stretch += noise * LEVEL * (noise.square().mean().clamp_min(1e-10) * 10 ** (snr_db / 10)).rsqrt()
     return Scene((0.3 * speech).clamp(-1, 1), keywords)
 
 
@@ -209,6 +249,55 @@ def cut_noise(noises: Sequence[Tensor], samples: int, rng: np.random.Generator) 
     noise = noise.repeat(-(-samples // len(noise)) + 1) if len(noise) <= samples else noise
     start = int(rng.integers(len(noise) - samples))
     return to_float(noise[start : start + samples])
+
+
+def _varied_noise(sounds: Sounds, config: SceneConfig, samples: int, rng: np.random.Generator) -> Tensor:
+    """A stretch of noise, float: recorded at another speed, made up or of many voices, with another spectrum and course in time."""
+    kind = rng.random()
+    if kind < config.made_up_share:
+        noise = rng.standard_normal(samples).astype(np.float32)
+    elif kind < config.made_up_share + config.babble_share:
+        noise = sum(_voices(sounds, samples, rng) for _ in range(rng.integers(3, 8)))
+    else:
+        places = np.arange(samples) * rng.uniform(*config.noise_speed)
+        recorded = cut_noise(sounds.noises, int(places[-1]) + 2, rng).numpy()
+        noise = np.interp(places, np.arange(len(recorded)), recorded).astype(np.float32)
+    if rng.random() < config.shaped_share:
+        noise = _shaped(noise, config.shape_db, rng)
+    if rng.random() < config.swelling_share:
+        turns = rng.uniform(-config.shape_db, config.shape_db, int(rng.integers(3, 12)))
+        course = np.interp(np.arange(samples), np.linspace(0, samples, len(turns)), turns)
+        noise *= (10 ** (course / 20)).astype(np.float32)
+    return torch.from_numpy(noise)
+
+
+def _shaped(waveform: np.ndarray, most_db: float, rng: np.random.Generator) -> np.ndarray:
+    """Another spectrum: at each of eight frequencies an octave apart, from 64 Hz on, up to ``most_db`` louder or fainter."""
+    size = 1 << (len(waveform) - 1).bit_length()
+    octaves = np.log2(np.maximum(np.arange(size // 2 + 1) / size * SAMPLE_RATE, 1))
+    shape = np.interp(octaves, np.linspace(6, 13, 8), rng.uniform(-most_db, most_db, 8))
+    return np.fft.irfft(np.fft.rfft(waveform, size) * 10 ** (shape / 20))[: len(waveform)].astype(np.float32)
+
+
+def _narrowed(waveform: np.ndarray, highest_hz: float) -> np.ndarray:
+    """Without what is above a frequency: 60 dB less from an eighth above it on."""
+    size = 1 << (len(waveform) - 1).bit_length()
+    above = np.arange(size // 2 + 1) / size * SAMPLE_RATE / highest_hz - 1
+    return np.fft.irfft(np.fft.rfft(waveform, size) * 10 ** (-3 * np.clip(8 * above, 0, 1)))[: len(waveform)].astype(
+        np.float32
+    )
+
+
+def _voices(sounds: Sounds, samples: int, rng: np.random.Generator) -> np.ndarray:
+    """One voice of a babble: phrases of talk or recorded speech, or words, one after another, of which the last ends with the noise."""
+    sources = [phrases for phrases in (sounds.recorded, sounds.talk) if len(phrases)]
+    source = _choose(sources, rng) if sources else [word.waveform for word in sounds.words]
+    said, length = [], -int(rng.integers(SAMPLE_RATE))
+    while length < samples:
+        said.append(to_float(_choose(source, rng)).numpy())
+        said[-1] = said[-1] / max(float(np.sqrt(np.square(said[-1]).mean())), 1e-4)
+        length += len(said[-1])
+    return np.concatenate(said)[-samples:]
 
 
 def _pause(config: SceneConfig, rng: np.random.Generator) -> np.ndarray:
@@ -282,7 +371,7 @@ def _part(word: Word, first: float, last: float) -> np.ndarray:
     """A part of a word, given as shares of it, at a level of its own."""
     length = word.end - word.start
     part = to_float(word.waveform[word.start + int(first * length) : word.start + int(last * length)]).numpy()
-    return part * (0.1 / max(float(np.sqrt(np.square(part).mean())) if len(part) else 0.0, 1e-4))
+    return part * (LEVEL / max(float(np.sqrt(np.square(part).mean())) if len(part) else 0.0, 1e-4))
 
 
 def _join(parts: Sequence[np.ndarray]) -> np.ndarray:
@@ -309,18 +398,22 @@ def _keyword(word: Word, config: SceneConfig, rng: np.random.Generator) -> tuple
 def _said(
     waveform: np.ndarray, start: int, end: int, config: SceneConfig, rng: np.random.Generator
 ) -> tuple[np.ndarray, int, int]:
-    """A piece at some speed and level, faded in and out, and its bounds at that speed."""
+    """A piece at some speed and level (of the keyword in it, or of all), faded in and out, and its bounds at that speed."""
     speed = rng.uniform(*config.speed)
     places = np.arange(0, len(waveform) - 1, speed)
     waveform = np.interp(places, np.arange(len(waveform)), waveform).astype(np.float32)
+    if rng.random() < config.narrow_share:
+        waveform = _narrowed(waveform, rng.uniform(*config.narrow_hz))
     fade = min(FADE, len(waveform) // 2)
     ramp = np.linspace(0, 1, fade, dtype=np.float32)
     waveform[:fade] *= ramp
     waveform[len(waveform) - fade :] *= ramp[::-1]
     # Clips differ in level by 40 dB; a voice in a scene has its own, and varies a little.
-    level = 0.1 * 10 ** (rng.uniform(*config.piece_gain_db) / 20)
-    waveform *= level / max(float(np.sqrt(np.square(waveform).mean())), 1e-4)
-    return waveform, int(start / speed), int(end / speed)
+    level = LEVEL * 10 ** (rng.uniform(*config.piece_gain_db) / 20)
+    start, end = int(start / speed), int(end / speed)
+    word = waveform[start:end] if end else waveform
+    waveform *= level / max(float(np.sqrt(np.square(word).mean())), 1e-4)
+    return waveform, start, end
 
 
 def _in_room(waveform: Tensor, config: SceneConfig, rng: np.random.Generator) -> Tensor:

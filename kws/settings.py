@@ -17,12 +17,13 @@ class Settings:
     Attributes:
         corpus: "synthetic" (made on the spot), "speech_commands_v0.01" or "speech_commands_v0.02" (downloaded), or a folder of that shape.
         keyword: the word to hear; for the synthetic corpus any word.
-        seeds: models trained of each kind, from seed 0 (but four teachers in ``experiments.ipynb``, and at most two in ``streaming.ipynb``).
+        seeds: models trained of each kind, from seed 0 (but four teachers in ``experiments.ipynb``, and at most two of each kind in ``streaming.ipynb``).
         epochs: of each training. views: augmented views of each training clip; 0 is as many as ``kws.data.enough_views`` says.
         clips: size of the synthetic corpus.
         scenes: of the streaming models' training. talk: folder of recorded talk without the keyword, on which false alarms are counted; "" is
             synthetic talk by other voices. voices: folder of neural voices, Piper's or Kokoro's, that say half of the talk to train on; "" is
             espeak-ng alone. speech: folder of recorded speech without the keyword to train on, and to choose on what is in its folder "validation"; "" is none.
+        embedding: file of a pretrained embedding of speech, through which the teachers of the streaming models hear; "" is none.
         cache: folder for what can be made again: synthetic corpora, downloads, decoded clips, views, training runs.
     """
 
@@ -36,6 +37,7 @@ class Settings:
     talk: str = ""
     voices: str = ""
     speech: str = ""
+    embedding: str = ""
     cache: str = ".cache"
 
     @classmethod
@@ -60,6 +62,8 @@ class Settings:
         for name in ("talk", "voices", "speech"):
             if (folder := getattr(settings, name)) and not Path(folder).is_dir():
                 raise ValueError(f"{name} is {folder!r}, which is no folder")
+        if settings.embedding and not Path(settings.embedding).is_file():
+            raise ValueError(f"embedding is {settings.embedding!r}, which is no file")
         if settings.talk and settings.speech:
             talk, speech = Path(settings.talk).resolve(), Path(settings.speech).resolve()
             if talk.is_relative_to(speech) or speech.is_relative_to(talk):

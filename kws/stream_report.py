@@ -11,9 +11,12 @@ from torch import Tensor
 from kws.audio import SAMPLE_RATE, read_audio, to_float
 from kws.detection import Heard, WorkingPoint, working_points
 from kws.evaluate import keyword_probability
+from kws.features import HOP
 from kws.model import CRNN
 from kws.recorded import sound_files
 from kws.scenes import Scene
+from kws.speech_embedding import STEP, SpeechEmbedding
+from kws.stream_teacher import StreamTeacher
 from kws.streaming import StreamingCRNN, StreamingModel
 from kws.talk import synthetic_talk
 
@@ -57,8 +60,27 @@ class Listener:
         return torch.cat(parts).numpy()
 
 
+@dataclass(frozen=True)
+class TeacherListener:
+    """A teacher that hears through an embedding, as a ``Listener``: its state runs on too, for it has none but the last steps."""
+
+    model: StreamTeacher
+    embedding: SpeechEmbedding
+    step_samples: int = STEP * HOP
+    first_sample: int = 3 * HOP
+
+    @torch.inference_mode()
+    def __call__(self, waveform: Tensor) -> np.ndarray:
+        return torch.softmax(self.model.eval().whole(self.embedding.of_long(waveform)[None])[0], 1)[:, 1].numpy()
+
+
+def listen_with(model: CRNN | StreamTeacher, embedding: SpeechEmbedding | None) -> Listener | TeacherListener:
+    """What hears streams with a scout or teacher of either kind."""
+    return TeacherListener(model, embedding) if isinstance(model, StreamTeacher) and embedding else Listener(model)
+
+
 def points(
-    listener: Listener, scenes: Sequence[Scene], smoothing: int = 1, thresholds: Sequence[float] = ()
+    listener: Listener | TeacherListener, scenes: Sequence[Scene], smoothing: int = 1, thresholds: Sequence[float] = ()
 ) -> list[WorkingPoint]:
     """Miss rate and false alarms of all scenes together at many thresholds."""
     heard = [Heard(listener(s.waveform), s.keywords, len(s.waveform) / SAMPLE_RATE) for s in scenes]

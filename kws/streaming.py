@@ -83,8 +83,9 @@ class StreamingCRNN(nn.Module):
         if not isinstance(model, CRNN):
             raise ValueError(f"only a CRNN can stream, this is a {type(model).__name__}")
         config = model.config
-        (self.pool_bands, self.pool_frames), (_, stride), (_, kernel) = config.pool, config.stride, config.kernel
-        if kernel * config.pool[1] > frames_in(SAMPLE_RATE):
+        self.pool_bands, self.pool_frames = config.pool
+        stride, kernel = config.step_frames // config.pool[1], config.least_frames // config.pool[1]
+        if config.least_frames > frames_in(SAMPLE_RATE):
             raise ValueError(
                 f"a kernel of {kernel} frames (pooled by {config.pool[1]}) is longer than a second: this model cannot stream"
             )
@@ -112,7 +113,7 @@ class StreamingCRNN(nn.Module):
         self.first_step = -(silent // self.step_frames)
         silence = (math.log(LOWEST_POWER) - self.mean) / self.std
         self.register_buffer("silence", torch.full((1, self.n_mels, silent + 1), silence))
-        width = config.hidden if carried else config.channels * config.bands
+        width = config.hidden if carried else config.width
         past = torch.zeros(1, self.window - 1, width)
         if not carried:
             with torch.no_grad():
@@ -189,7 +190,8 @@ class StreamingCRNN(nn.Module):
             recurrent = torch.cat(states)
             x = torch.cat([past, x], 1)
             past = x[:, x.shape[1] - (self.window - 1) :]
-            contexts = self.pooled(x.unfold(1, self.window, 1).transpose(2, 3), first)
+            energy = self.energy(x).squeeze(2).unfold(1, self.window, 1)
+            contexts = self.pooled(x.unfold(1, self.window, 1).transpose(2, 3), energy, first)
         else:
             x = torch.cat([past, x], 1)
             past = x[:, x.shape[1] - (self.window - 1) :]
@@ -200,17 +202,17 @@ class StreamingCRNN(nn.Module):
                 return x.new_zeros([x.shape[0], 0, 2]), recurrent, past
             for layer in self.recurrent:
                 y, _ = layer(y)
-            contexts = self.pooled(y.reshape(shape[0], shape[1], shape[2], -1), self.window)
+            y = y.reshape(shape[0], shape[1], shape[2], -1)
+            contexts = self.pooled(y, self.energy(y).squeeze(3), self.window)
         return self.classifier(contexts), recurrent, past
 
-    def pooled(self, outputs: Tensor, first: int) -> Tensor:
-        """Attention over windows (batch, steps, window, hidden) to (batch, steps, hidden).
+    def pooled(self, outputs: Tensor, energy: Tensor, first: int) -> Tensor:
+        """Attention over windows (batch, steps, window, hidden), of energies (batch, steps, window), to (batch, steps, hidden).
 
         Of the window that ends with step ``first`` only the last ``first + 1`` places have been heard, of the next one more, and so on.
         """
         if self.last_only:
             return outputs[:, :, -1]
-        energy = self.energy(outputs).squeeze(3)
         if first < self.window - 1:
             place = torch.arange(self.window, device=energy.device)
             step = torch.arange(first, first + energy.shape[1], device=energy.device)

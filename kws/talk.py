@@ -17,6 +17,7 @@ from kws.acoustics import convolve
 from kws.audio import SAMPLE_RATE, to_int16
 from kws.corpora import CorpusError
 from kws.synthetic import (
+    SIMILAR,
     Mouth,
     SyntheticConfig,
     make_speaker,
@@ -76,9 +77,18 @@ WORDS = (
 CONSONANTS = "p b t d k g f v s z S m n l r w j h tS dZ T".split()
 VOWELS = "i: I E a A: V 0 O: u: U eI aI oU 3: @ i".split()
 # fmt: on
-VERSION = 5  # of what is said: raise it when that changes, or talk made before would be taken for new
+VERSION = 7  # of what is said: raise it when that changes, or talk made before would be taken for new
 ALIKE = {"i:": "i", "I": "i", "0": "A:", "02": "A:", "e": "E", "aa": "a"}
-CONFUSABLE_SHARE, MADE_UP_SHARE = 0.2, 0.15  # of the words of a phrase
+# Phonemes of one row sound alike from afar: voiceless, voiced and sonorous consonants, open, mid and close vowels.
+ROWS = [
+    row.split()
+    for row in (
+        "p t k f T s S h tS", "b d g v D z Z dZ", "m n N l r w j",
+        "a aa A: 0 02 O: V aI aU", "e E eI @ 3: oU", "i i: I u: U",
+    )
+]  # fmt: skip
+CONFUSABLE_SHARE, NEAR_SHARE, MADE_UP_SHARE = 0.15, 0.15, 0.1  # of the words of a phrase
+NEAR_WORDS = 40
 
 
 @dataclass(frozen=True)
@@ -111,7 +121,8 @@ def synthetic_talk(
     if not sound:
         raise CorpusError(f"espeak-ng cannot say the keyword {keyword!r}: give a word in English spelling")
     confusable = _confusable(sound, rng)
-    known = {word: mouth.espeak.phonemes(word) for word in WORDS}
+    known = [mouth.espeak.phonemes(word) for word in WORDS]
+    near = _nearest(known, sound)
     if voice is None:
         people = [make_speaker(i, SyntheticConfig(seed=seed + 1), rng, generator) for i in range(speakers)]
     else:
@@ -129,7 +140,7 @@ def synthetic_talk(
     phrases, left = [], int(minutes * 60 * SAMPLE_RATE)
     with tqdm(desc="speaking phrases", total=round(minutes * 60), unit="s", disable=not progress) as bar:
         while left > 0:
-            words = [_word(known, confusable, rng) for _ in range(rng.integers(1, 8))]
+            words = [_word(known, near, confusable, rng) for _ in range(rng.integers(1, 8))]
             if not _holds([p for word in words for p in word], sound):
                 phrases.append(say(words))
                 left -= len(phrases[-1])
@@ -168,21 +179,61 @@ def _neural_speaker(voice: Voice, rng: np.random.Generator, generator: torch.Gen
 
 
 def _confusable(sound: list[str], rng: np.random.Generator) -> list[list[str]]:
-    """Words one or two phonemes away from the keyword, of like phonemes and of any."""
+    """Words that nobody knows, one or two phonemes away from the keyword, of like phonemes and of any."""
     swaps = (1, math.ceil(SyntheticConfig.swapped * len(sound)))
     near = _neighbours(sound)
     further = [_neighbours(near[i]) for i in rng.integers(len(near), size=2 * len(near))]
     like = [word for count in swaps for word in similar_words(sound, 40, count, rng)]
-    return like + near + [words[rng.integers(len(words))] for words in further]
+    every = like + near + [words[rng.integers(len(words))] for words in further]
+    return [word for word in every if not _in_an_accent(word, sound)]
 
 
-def _word(known: dict[str, list[str]], confusable: list[list[str]], rng: np.random.Generator) -> list[str]:
+def _nearest(words: list[list[str]], sound: list[str]) -> list[list[str]]:
+    """Of real words those that sound most like the keyword, itself not among them: a model meets them far more often than made-up ones."""
+    others = [word for word in words if word and _as_heard(word) != _as_heard(sound)]
+    return sorted(others, key=lambda word: _distance(plain_phonemes(word), plain_phonemes(sound)))[:NEAR_WORDS]
+
+
+def _distance(word: list[str], other: list[str]) -> float:
+    """Edits from one to the other: a phoneme of the same row for another costs 0.5, consonant for vowel 2, every other edit 1."""
+    before = [float(j) for j in range(len(other) + 1)]
+    for i, a in enumerate(word, 1):
+        now = [float(i)]
+        for j, b in enumerate(other, 1):
+            now.append(min(before[j] + 1, now[j - 1] + 1, before[j - 1] + _swap_cost(a, b)))
+        before = now
+    return before[-1]
+
+
+def _swap_cost(a: str, b: str) -> float:
+    if a == b:
+        return 0.0
+    rows = [next((i for i, row in enumerate(ROWS) if phoneme in row), None) for phoneme in (a, b)]
+    if None in rows:
+        return 1.0
+    if rows[0] == rows[1]:
+        return 0.5
+    return 1.0 if (rows[0] < 3) == (rows[1] < 3) else 2.0
+
+
+def _word(
+    known: list[list[str]], near: list[list[str]], confusable: list[list[str]], rng: np.random.Generator
+) -> list[str]:
     kind = rng.random()
-    if kind < CONFUSABLE_SHARE:
-        return confusable[rng.integers(len(confusable))]
-    if kind < CONFUSABLE_SHARE + MADE_UP_SHARE:
+    for share, words in ((CONFUSABLE_SHARE, confusable), (NEAR_SHARE, near)):
+        if kind < share:
+            return words[rng.integers(len(words))]
+        kind -= share
+    if kind < MADE_UP_SHARE:
         return [str(rng.choice(sounds)) for _ in range(rng.integers(1, 4)) for sounds in (CONSONANTS, VOWELS)]
-    return known[WORDS[rng.integers(len(WORDS))]]
+    return known[rng.integers(len(known))]
+
+
+def _in_an_accent(word: list[str], sound: list[str]) -> bool:
+    """Whether a made-up word differs from the keyword in like vowels alone: so someone says the keyword ("heppy")."""
+    pairs = list(zip(plain_phonemes(word), plain_phonemes(sound), strict=False))
+    alike = [a == b or (b in VOWELS and any(a in row and b in row for row in SIMILAR)) for a, b in pairs]
+    return len(word) == len(sound) and all(alike)
 
 
 def _neighbours(sound: list[str]) -> list[list[str]]:

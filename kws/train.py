@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from tqdm import tqdm
 
-from kws.architectures import build
+from kws.architectures import Config, build
 from kws.augment import spec_augment
 from kws.cache import fingerprint
 from kws.checkpoint import CheckpointError, load_safely, save_whole
@@ -21,9 +21,8 @@ from kws.distill import Distillation, DistillConfig, Lessons, tap
 from kws.evaluate import probabilities
 from kws.metrics import au_fa_fr
 from kws.model import CRNNConfig
-from kws.tc_resnet import TCResNetConfig
 
-VERSION = 2  # of what the code below does with a config: raise it when that changes, or finished runs would be taken for new ones
+VERSION = 3  # of what the code below does with a config: raise it when that changes, or finished runs would be taken for new ones
 
 
 class TrainingError(RuntimeError):
@@ -40,7 +39,8 @@ class TrainConfig:
         clean_share: of the clips drawn, taken as recorded rather than as an augmented view.
         learning_rate: the peak of the one-cycle schedule (Smith and Topin 2018, arXiv:1708.07120), reached after ``warm_up`` of the steps.
         label_smoothing: share of the label spread over both classes, against clips whose word is cut off or missing.
-        average: decay per step of the exponential moving average of the weights; the average is what is judged and kept.
+        average: decay per step of the exponential moving average of the weights, less in trainings of fewer than 500 steps; the average is
+            what is judged and kept.
         keep: "best" keeps the epoch of lowest validation loss; "last" the last one. A student of soft labels is less sure of itself, so its
             loss on hard labels is lowest long before it orders clips best: it is kept last.
         masks, mask_bands, mask_frames: SpecAugment: how many of each kind, and the widest.
@@ -89,7 +89,7 @@ class Run:
 
 def train(
     data: TrainingData,
-    model_config: CRNNConfig | TCResNetConfig = CRNNConfig(),
+    model_config: Config = CRNNConfig(),
     config: TrainConfig = TrainConfig(),
     seed: int = 0,
     lessons: Lessons | None = None,
@@ -144,7 +144,7 @@ class Trainer:
     def __init__(
         self,
         data: TrainingData,
-        model_config: CRNNConfig | TCResNetConfig,
+        model_config: Config,
         config: TrainConfig,
         seed: int,
         device: torch.device,
@@ -159,17 +159,19 @@ class Trainer:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             self.model = build(model_config).to(device)
-            self.distillation = (
-                Distillation(self.model, lessons, distill, data.split.fingerprint).to(device) if lessons else None
-            )
-        learned = [*self.model.parameters(), *(self.distillation.parameters() if lessons else ())]
-        self.averaged = AveragedModel(self.model, multi_avg_fn=get_ema_multi_avg_fn(config.average), use_buffers=True)
+            self.distillation = self._distillation(lessons, distill)
+        learned = [*self.model.parameters(), *(self.distillation.parameters() if self.distillation else ())]
         self.optimizer = torch.optim.AdamW(learned, config.learning_rate, weight_decay=config.weight_decay)
         self.layer_errors: dict[str, list[Tensor]] = {}
         self.train_clips = torch.from_numpy(data.split.train)
         steps = -(-len(self.train_clips) // config.batch) * config.epochs
+        # In a short training the average must not be of the weights that it began with.
+        average = min(config.average, max(0.0, 1 - 2 / steps))
+        self.averaged = AveragedModel(self.model, multi_avg_fn=get_ema_multi_avg_fn(average), use_buffers=True)
+        # OneCycleLR divides by the steps of the warm-up less one.
+        warm_up = config.warm_up * (2 if config.warm_up * steps == 1 else 1)
         self.schedule = torch.optim.lr_scheduler.OneCycleLR(
-            self.optimizer, config.learning_rate, total_steps=steps, pct_start=config.warm_up
+            self.optimizer, config.learning_rate, total_steps=steps, pct_start=warm_up
         )
         labels = data.labels[self.train_clips].reshape(len(self.train_clips), -1)  # one each, or one a frame
         holds = (labels == 1).any(1)
@@ -179,6 +181,12 @@ class Trainer:
         self.epoch = 0
         self.history: list[dict[str, float]] = []
         self.best: dict[str, Any] = {"loss": float("inf"), "epoch": 0, "weights": {}}
+
+    def _distillation(self, lessons: Lessons | None, distill: DistillConfig) -> nn.Module | None:
+        """What has parameters of its own to learn, beside the model's."""
+        return (
+            Distillation(self.model, lessons, distill, self.data.split.fingerprint).to(self.device) if lessons else None
+        )
 
     def run_epoch(self) -> dict[str, float]:
         """One pass over as many clips as there are, on one thread of the CPU: with more, sums come in another order and weights differ

@@ -19,19 +19,24 @@ def model() -> CRNN:
     return CRNN(TINY).eval()
 
 
-@pytest.mark.parametrize("separable", [False, True])
-def test_folding_batch_norm_changes_nothing_but_the_cost(separable):
+DEEPER = ((6, (3, 3), (2, 1)), (5, (1, 2), (1, 1)))
+
+
+@pytest.mark.parametrize(("separable", "deeper"), [(False, ()), (True, ()), (False, DEEPER), (True, DEEPER)])
+def test_folding_batch_norm_changes_nothing_but_the_cost(separable, deeper):
     torch.manual_seed(0)
-    whole = CRNN(CRNNConfig(norm=True, relu=True, separable=separable))
+    whole = CRNN(CRNNConfig(norm=True, relu=True, separable=separable, deeper=deeper))
     for _ in range(5):  # running statistics away from 0 and 1
         whole(torch.randn(8, 40, 101) * 4 - 7)
-    torch.nn.init.normal_(whole.convolution[-2].weight)
-    torch.nn.init.normal_(whole.convolution[-2].bias)
+    norms = [layer for layer in whole.convolution if isinstance(layer, torch.nn.BatchNorm2d)]
+    for norm in norms:
+        torch.nn.init.normal_(norm.weight)
+        torch.nn.init.normal_(norm.bias)
     folded = fold_batch_norm(whole.eval())
     sound = torch.randn(4, 40, 101) * 4 - 7
     torch.testing.assert_close(folded(sound), whole(sound))
     assert not folded.config.norm
-    assert len(folded.state_dict()) == len(whole.state_dict()) - 5
+    assert len(folded.state_dict()) == len(whole.state_dict()) - 5 * len(norms)
     assert fold_batch_norm(folded) is folded
 
 

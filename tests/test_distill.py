@@ -92,7 +92,8 @@ def test_alignment_by_hand():
 
 def test_step_ends_are_where_a_step_stops_listening():
     torch.manual_seed(0)
-    for config in (TEACHER, STUDENT, CRNNConfig()):
+    deep = CRNNConfig(kernel=(10, 5), stride=(5, 2), deeper=((8, (3, 3), (1, 3)),))
+    for config in (TEACHER, STUDENT, CRNNConfig(), deep):
         model = CRNN(config).eval()
         sound = torch.randn(1, 40, 101)
         with torch.no_grad(), tap(model, ["recurrent.0"]) as outputs:
@@ -216,6 +217,8 @@ def test_what_does_not_fit_is_refused(data, lessons, teacher, tone_corpus, tmp_p
         Distillation(student, lessons, ALL, "0" * 64)
     with pytest.raises(DistillError, match="no known times"):
         step_ends(TCResNet(), "convolution", 101, 101)
+    with pytest.raises(DistillError, match=r"'convolution\.0' of a CRNN have no known times"):
+        step_ends(CRNN(CRNNConfig(deeper=((8, (3, 3), (1, 1)),))), "convolution.0", 101, 11)
     other = training_data(decode(tone_corpus), "low", speaker_split(data.corpus, "low"), views=0)
     with pytest.raises(SplitMismatch):
         teach(teacher, other)

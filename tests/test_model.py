@@ -43,6 +43,7 @@ CONFIGS = [
     ),
     CRNNConfig(separable=True, attention="mean"),
     CRNNConfig(separable=True, norm=True, relu=True, attention="last", rnn="rnn", layers=3),
+    CRNNConfig(pool=(1, 2), kernel=(4, 5), deeper=((5, (3, 2), (2, 1)), (6, (2, 2), (1, 1))), norm=True),
 ]
 
 
@@ -55,6 +56,20 @@ def test_other_shapes(config):
     torch.testing.assert_close(model(log_mel[2:3]), logits[2:3])  # clips of a batch do not touch each other
     assert count_macs(model) > 0
     assert model(log_mel[..., : config.least_frames]).shape == (5, 2)
+
+
+def test_what_steps_of_deep_convolutions_hear():
+    """Of frames in a row, only those that the config says move a step, and each step is so many frames after the last."""
+    config = CRNNConfig(pool=(2, 2), channels=3, kernel=(5, 5), stride=(2, 2), deeper=((4, (3, 3), (2, 3)),))
+    assert (config.bands, config.width, config.least_frames, config.step_frames) == (3, 12, 18, 12)
+    model = CRNN(config).eval()
+    log_mel = torch.randn(1, 40, 60, requires_grad=True)
+    steps = model.convolution(model.pool(log_mel.unsqueeze(1)))
+    assert steps.shape == (1, 4, config.bands, (60 - 18) // 12 + 1)
+    for step in range(steps.shape[3]):
+        (slope,) = torch.autograd.grad(steps[..., step].sum(), log_mel, retain_graph=True)
+        heard = slope.abs().sum((0, 1)).nonzero().flatten().tolist()
+        assert heard == list(range(12 * step, 12 * step + 18))
 
 
 def test_attention_is_a_weighted_mean():
@@ -74,6 +89,8 @@ def test_attention_is_a_weighted_mean():
         ({"hidden": 0}, "positive"),
         ({"std": 0.0}, "positive"),
         ({"pool": (10, 1)}, "kernel of 5 bands is wider than the 4 bands"),
+        ({"deeper": ((4, (3, 3), (0, 1)),)}, "positive"),
+        ({"deeper": ((4, (3, 3), (2, 1)), (4, (9, 1), (1, 1)))}, "kernel of 9 bands is wider than the 8 bands"),
     ],
 )
 def test_impossible_configs(fields, message):

@@ -154,27 +154,33 @@ def test_the_talk_of_a_voice_is_all_its_own(voice):
     talk, again = (synthetic_talk("happy", 0.5, 40, voice=NeuralVoice(voice), progress=False) for _ in range(2))
     assert all(torch.equal(a, b) for a, b in zip(talk.phrases, again.phrases, strict=True))
     alone = synthetic_talk("happy", 0.5, 40, progress=False)
-    assert np.mean([high(k) > 0.15 for k in talk.keywords]) > 0.8  # the others are heard by a dull microphone
+    assert np.mean([high(k) > 0.15 for k in talk.keywords]) > 0.7  # the others are heard by a dull microphone
     assert not any(high(k) > 0.15 for k in alone.keywords)
 
 
-def test_half_of_the_talk_is_theirs_and_kept(voice, tmp_path):
-    """Two voices say a quarter each; what is said is found again, source by source."""
+def test_half_of_the_talk_is_theirs_and_kept(voice, tmp_path, monkeypatch):
+    """Two voices say a quarter each, espeak-ng the rest in two parts; what is said is found again, part by part."""
+    monkeypatch.setattr("kws.stream_ladder.PART_MINUTES", 0.21)
     other = write_voice(tmp_path / "other.onnx", speakers=2)
-    talk = _talk("happy", 0.8, 8, [voice, other], str(tmp_path))
+    cache = tmp_path / "cache"
+
+    def times() -> dict[str, int]:
+        return {path.stem.removeprefix("talk-happy-"): path.stat().st_mtime_ns for path in sorted(cache.glob("talk-*"))}
+
+    talk = _talk("happy", 0.8, 8, [voice, other], cache)
     assert len(talk.keywords) == 8
-    kept = {name: torch.load(tmp_path / f"talk-happy-{name}.pt")["value"] for name in ("espeak-ng", "noise", "other")}
-    assert {name: len(said["keywords"]) for name, said in kept.items()} == {"espeak-ng": 4, "noise": 2, "other": 2}
-    seconds = {name: sum(map(len, said["phrases"])) / 16_000 for name, said in kept.items()}
-    assert seconds == {
-        name: pytest.approx(share * 48, abs=5) for name, share in zip(kept, (0.5, 0.25, 0.25), strict=True)
-    }
-    (tmp_path / "talk-happy-noise.pt").unlink()
-    times = {name: (tmp_path / f"talk-happy-{name}.pt").stat().st_mtime_ns for name in ("espeak-ng", "other")}
-    again = _talk("happy", 0.8, 8, [voice, other], str(tmp_path))
-    assert times == {name: (tmp_path / f"talk-happy-{name}.pt").stat().st_mtime_ns for name in times}
+    kept = {name: torch.load(cache / f"talk-happy-{name}.pt")["value"] for name in times()}
+    assert {name: len(said["keywords"]) for name, said in kept.items()} == {"0-0": 2, "0-1": 2, "1-0": 2, "2-0": 2}
+    for said in kept.values():
+        assert sum(map(len, said["phrases"])) / 16_000 == pytest.approx(12, abs=5)
+    assert not torch.equal(kept["0-0"]["keywords"][0], kept["0-1"]["keywords"][0])
+    (cache / "talk-happy-1-0.pt").unlink()
+    before = times()
+    again = _talk("happy", 0.8, 8, [voice, other], cache)
+    assert before.items() < times().items()
     assert all(torch.equal(a, b) for a, b in zip(talk.phrases, again.phrases, strict=True))
     described = other.with_name("other.onnx.json")
     described.write_text(described.read_text() + " ")  # another file, another voice
-    _talk("happy", 0.8, 8, [voice, other], str(tmp_path))
-    assert times["other"] != (tmp_path / "talk-happy-other.pt").stat().st_mtime_ns
+    before = times()
+    _talk("happy", 0.8, 8, [voice, other], cache)
+    assert {name for name, time in times().items() if time != before[name]} == {"2-0"}

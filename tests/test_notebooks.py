@@ -20,6 +20,7 @@ TINY = {
     "KWS_TALK": "",
     "KWS_VOICES": "",
     "KWS_SPEECH": "",
+    "KWS_EMBEDDING": "",
 }
 
 

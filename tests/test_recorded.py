@@ -12,7 +12,14 @@ from kws.recorded import cut_at_pauses, recorded_phrases
 from kws.scenes import SceneConfig, Sounds, Word, make_scene
 
 QUIET = SceneConfig(
-    noise_share=0.0, room_share=0.0, speed=(1.0, 1.0), no_speech=0.0, no_keyword=1.0, recorded_share=1.0
+    noise_share=0.0,
+    room_share=0.0,
+    speed=(1.0, 1.0),
+    no_speech=0.0,
+    no_keyword=1.0,
+    recorded_share=1.0,
+    narrow_share=0.0,
+    microphone_share=0.0,
 )
 
 

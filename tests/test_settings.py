@@ -43,6 +43,8 @@ def test_bad_values(monkeypatch):
         Settings.from_environment(views=-1)
     with pytest.raises(ValueError, match="voices is 'nowhere', which is no folder"):
         Settings.from_environment(voices="nowhere")
+    with pytest.raises(ValueError, match="embedding is 'nowhere', which is no file"):
+        Settings.from_environment(embedding="nowhere")
     for talk, speech in (("a", "a"), ("a/b", "a"), ("a", "a/b")):
         Path(talk).mkdir(parents=True, exist_ok=True)
         Path(speech).mkdir(parents=True, exist_ok=True)

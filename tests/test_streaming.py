@@ -23,6 +23,14 @@ SHAPES = {
     "last": CRNNConfig(attention="last", rnn="rnn", kernel=(5, 8)),
     "pooled": CRNNConfig(pool=(2, 5), channels=4, kernel=(6, 4), stride=(3, 2), norm=True, relu=True, hidden=12),
     "separable": CRNNConfig(separable=True, kernel=(6, 7), stride=(3, 5), attention="linear"),
+    "deep": CRNNConfig(
+        channels=6,
+        kernel=(10, 5),
+        stride=(5, 2),
+        deeper=((8, (7, 3), (1, 2)), (9, (1, 4), (1, 2))),
+        norm=True,
+        hidden=12,
+    ),
 }
 MODES = pytest.mark.parametrize("carried", [True, False], ids=["carried", "windows"])
 

@@ -136,6 +136,18 @@ def test_the_bar_shows_loss_quality_and_seconds(data, capsys):
         assert part in shown
 
 
+def test_a_training_of_ten_steps_keeps_its_last_weights_not_its_first(data):
+    config = TrainConfig(epochs=10, batch=len(data.split.train))
+    trainer = Trainer(data, SMALL, config, 0, torch.device("cpu"))
+    first = torch.nn.utils.parameters_to_vector(trainer.model.parameters()).detach()
+    for _ in range(config.epochs):  # one step each, of which the warm-up is one
+        trainer.run_epoch()
+    last, kept = (
+        torch.nn.utils.parameters_to_vector(m.parameters()).detach() for m in (trainer.model, trainer.averaged)
+    )
+    assert (kept - last).norm() < 0.5 * (kept - first).norm()
+
+
 def test_bad_recipes(data):
     for bad in ({"epochs": 0}, {"batch": 0}, {"learning_rate": -1.0}, {"keyword_share": 1.0}):
         with pytest.raises(ValueError, match="must be"):

@@ -1,0 +1,144 @@
+"""The spoken lines of two old adventure games, in hours of English by actors: recorded speech to train streaming models on.
+
+Both games may be given away, and Debian has packages of them. What is where in their files is known from the engine that plays them,
+ScummVM (https://github.com/scummvm/scummvm: ``engines/queen/resource.cpp``, ``engines/sky/disk.cpp``); how *Beneath a Steel Sky* is packed,
+from Simon Tatham's account of Rob Northen's method 1 (``dernc``).
+"""
+
+import io
+import struct
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import soundfile
+from tqdm import tqdm
+
+from kws.corpora import CorpusError
+
+RATE = 11_025  # Hz, of both games
+SKY_SPEECH = range(50_000, 55_000)  # numbers of the files that are lines
+SKY_HEADER = 22  # bytes, never packed
+
+Line = tuple[str, np.ndarray]
+
+
+def queen_lines(path: str | Path) -> Iterator[Line]:
+    """Name and sound (samples,) float at 11,025 Hz of each line in ``queen.1c`` of *Flight of the Amazon Queen*, which are MP3.
+
+    A list of files comes first, each with its name, a byte, its place and its length. Raises ``CorpusError`` for another file.
+    """
+    packed = Path(path).read_bytes()
+    if packed[:4] != b"QTBL":
+        raise CorpusError(f"{path}: not queen.1c of Flight of the Amazon Queen")
+    entry, (count,) = struct.Struct(">12sBII"), struct.unpack_from(">H", packed, 13)
+    for name, _, start, size in entry.iter_unpack(packed[15 : 15 + count * entry.size]):
+        name = name.rstrip(b"\0").decode("latin-1")
+        if name.endswith(".SB"):
+            yield name.removesuffix(".SB"), soundfile.read(io.BytesIO(packed[start : start + size]))[0]
+
+
+def sky_lines(path: str | Path) -> Iterator[Line]:
+    """The same of ``sky.dsk``, with ``sky.dnr`` beside it, of *Beneath a Steel Sky*; lines are 8 bits a sample, packed.
+
+    ``sky.dnr`` holds for each file its number (2 bytes), place (3) and length with flags (3). Raises ``CorpusError`` for other files.
+    """
+    packed, index = Path(path).read_bytes(), Path(path).with_suffix(".dnr").read_bytes()
+    if len(index) != 4 + 8 * int.from_bytes(index[:4], "little"):
+        raise CorpusError(f"{path}: sky.dnr beside it is not of Beneath a Steel Sky")
+    for i in range(4, len(index), 8):
+        number, start, size = (
+            int.from_bytes(index[a:b], "little") for a, b in ((i, i + 2), (i + 2, i + 5), (i + 5, i + 8))
+        )
+        start, size = (start & 0x7FFFFF) << (4 if start & 0x800000 else 0), size & 0x3FFFFF
+        if number in SKY_SPEECH:
+            body = packed[start + SKY_HEADER : start + size]
+            samples = unpack_rnc(body) if body[:4] == b"RNC\1" else body
+            yield str(number), (np.frombuffer(samples, np.uint8) - 128.0) / 128
+
+
+def unpack_rnc(packed: bytes) -> bytes:
+    """What Rob Northen's method 1 packed: literal bytes among which a bit stream says how many come, and what to repeat from before.
+
+    Raises ``CorpusError`` if it is damaged.
+    """
+    size, bits, unpacked = int.from_bytes(packed[4:8], "big"), _Bits(packed), bytearray()
+    bits.take(2)
+    try:
+        while len(unpacked) < size:
+            literals, distances, lengths = (_Codes(bits) for _ in range(3))
+            for left in range(bits.take(16), 0, -1):
+                if count := literals.read(bits):
+                    unpacked += bits.bytes(count)
+                if left > 1:
+                    distance, length = distances.read(bits) + 1, lengths.read(bits) + 2
+                    for _ in range(length):
+                        unpacked.append(unpacked[-distance])
+    except (KeyError, IndexError) as error:
+        raise CorpusError(f"packed data of {size} bytes is damaged after {len(unpacked)}") from error
+    return bytes(unpacked)
+
+
+class _Bits:
+    """Bits in words of 16, lowest first; bytes between them start after the last word that was begun."""
+
+    def __init__(self, packed: bytes):
+        self.packed, self.next, self.held, self.count = packed, 18, 0, 0
+
+    def take(self, count: int) -> int:
+        while self.count < count:
+            if self.next > len(self.packed):
+                raise IndexError(self.next)
+            self.held |= int.from_bytes(self.packed[self.next : self.next + 2], "little") << self.count
+            self.next, self.count = self.next + 2, self.count + 16
+        value, self.held, self.count = self.held & ((1 << count) - 1), self.held >> count, self.count - count
+        return value
+
+    def bytes(self, count: int) -> bytes:
+        self.next += count
+        return self.packed[self.next - count : self.next]
+
+
+class _Codes:
+    """Huffman codes, their lengths read from the stream, of numbers: 0, 1, or of so many bits, the highest of which is 1."""
+
+    def __init__(self, bits: _Bits):
+        lengths = [bits.take(4) for _ in range(bits.take(5))]
+        self.symbols, code = {}, 0
+        for length in range(1, max(lengths, default=0) + 1):
+            for symbol, its in enumerate(lengths):
+                if its == length:
+                    self.symbols[length, code] = symbol
+                    code += 1
+            code <<= 1
+
+    def read(self, bits: _Bits) -> int:
+        code = 0
+        for length in range(1, 17):
+            code = code << 1 | bits.take(1)
+            if (length, code) in self.symbols:
+                symbol = self.symbols[length, code]
+                return symbol if symbol < 2 else 1 << (symbol - 1) | bits.take(symbol - 1)
+        raise KeyError(code)
+
+
+def save_lines(path: str | Path, folder: str | Path) -> int:
+    """Write each line of ``queen.1c`` or ``sky.dsk`` as FLAC into a folder, and say how many there were. Raises ``CorpusError`` as reading does."""
+    lines = {"queen.1c": queen_lines, "sky.dsk": sky_lines}
+    if Path(path).name not in lines:
+        raise CorpusError(f"{path}: give {' or '.join(lines)}")
+    Path(folder).mkdir(parents=True, exist_ok=True)
+    count = 0
+    for name, sound in tqdm(lines[Path(path).name](path), f"lines of {Path(path).name}", unit="line"):
+        soundfile.write(Path(folder) / f"{name}.flac", sound, RATE)
+        count += 1
+    return count
+
+
+if __name__ == "__main__":
+    try:
+        print(f"{save_lines(*sys.argv[1:3])} lines")
+    except (CorpusError, OSError, TypeError) as error:
+        print(f"python -m kws.game_speech FILE FOLDER: {error}", file=sys.stderr)
+        sys.exit(2)
