@@ -285,12 +285,12 @@ def test_the_file_does_not_tell_where_it_was_written(tmp_path):
 
 @pytest.mark.parametrize("name", ["streaming_base", "streaming_small"])
 def test_the_committed_streams(name):
-    """TorchScript and ONNX say the same, and what the checkpoint of their weights says."""
+    """TorchScript and ONNX say the same, and what the checkpoint of one seed says, of that which validation chose."""
     script, onnx = load_stream(WEIGHTS / f"{name}.pt"), OnnxStream(WEIGHTS / f"{name}.onnx")
-    checkpoint = streaming_model(WEIGHTS / "seeds" / f"{name}-speaker-disjoint-0.pt")
+    seeds = [streaming_model(path) for path in (WEIGHTS / "seeds").glob(f"{name}-*.pt")]
     waveform = sound(50_000, 13)
     p = stream(script, waveform, [12_345])
-    torch.testing.assert_close(p, stream(checkpoint, waveform, []), atol=1e-5, rtol=0)
+    assert sum(torch.allclose(p, stream(seed, waveform, []), atol=1e-5, rtol=0) for seed in seeds) == 1
     torch.testing.assert_close(p, torch.from_numpy(onnx(waveform.numpy())), atol=1e-5, rtol=0)
     assert (script.keyword, onnx.keyword) == ("happy", "happy")
     assert script.threshold == onnx.threshold
