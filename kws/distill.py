@@ -260,10 +260,9 @@ def as_steps(output: Tensor) -> Tensor:
 def step_ends(model: nn.Module, name: str, frames: int, steps: int) -> Tensor:
     """The frame at which the sound that a layer's step has heard ends: of the whole clip for a layer with one step."""
     config = model.config
-    inner = name.startswith("convolution.") and getattr(
-        config, "deeper", ()
-    )  # its steps are those of some convolutions only
-    if steps == 1 or inner or not name.startswith(("convolution", "recurrent")) or not hasattr(config, "pool"):
+    # Within several convolutions, each has steps of its own.
+    within = name.startswith("convolution.") and getattr(config, "deeper", ())
+    if steps == 1 or within or not name.startswith(("convolution", "recurrent")) or not hasattr(config, "pool"):
         if steps > 1:
             raise DistillError(f"the steps of the layer {name!r} of a {type(model).__name__} have no known times")
         return torch.tensor([float(frames)])

@@ -27,7 +27,7 @@ class CRNNConfig:
         mean, std: constants; the network sees (log_mel - mean) / std.
         pool: average pooling of the log-mel before the convolution; (1, 1) is none.
         channels, kernel, stride: of the convolution (no padding).
-        separable: a (kernel) convolution of one channel, then a 1 x 1 convolution to ``channels``.
+        separable: instead of the first, a (kernel) convolution of one channel, then a 1 x 1 convolution to ``channels``.
         norm: batch norm after the convolution. relu: ReLU after that.
         deeper: (channels, kernel, stride) of each further convolution, with norm and ReLU as the first.
         rnn: "gru" or "rnn" (tanh). hidden, layers: its size.
@@ -68,11 +68,7 @@ class CRNNConfig:
         )
         if min(sizes) < 1 or self.std <= 0:
             raise ConfigError(f"every size and std must be positive: {self}")
-        bands = self.n_mels // self.pool[0]
-        for _, kernel, stride in self.convolutions:
-            if kernel[0] > bands:
-                raise ConfigError(f"a kernel of {kernel[0]} bands is wider than the {bands} bands before it")
-            bands = (bands - kernel[0]) // stride[0] + 1
+        _ = self.bands  # refuses kernels that are too wide
 
     @property
     def convolutions(self) -> tuple[tuple[int, tuple[int, int], tuple[int, int]], ...]:
@@ -81,9 +77,11 @@ class CRNNConfig:
 
     @property
     def bands(self) -> int:
-        """Frequency bands after the convolutions."""
+        """Frequency bands after the convolutions. Raises ``ConfigError`` for a kernel that is wider than what it hears."""
         bands = self.n_mels // self.pool[0]
         for _, kernel, stride in self.convolutions:
+            if kernel[0] > bands:
+                raise ConfigError(f"a kernel of {kernel[0]} bands is wider than the {bands} bands before it")
             bands = (bands - kernel[0]) // stride[0] + 1
         return bands
 
@@ -114,13 +112,12 @@ class CRNN(nn.Module):
         super().__init__()
         self.config = config
         self.pool = nn.AvgPool2d(config.pool) if config.pool != (1, 1) else nn.Identity()
-        if config.separable:
-            convolution = [nn.Conv2d(1, 1, config.kernel, config.stride), nn.Conv2d(1, config.channels, 1)]
-        else:
-            convolution = [nn.Conv2d(1, config.channels, config.kernel, config.stride)]
-        before = 0
+        convolution: list[nn.Module] = []
+        before = 1
         for channels, kernel, stride in config.convolutions:
-            if before:
+            if config.separable and not convolution:
+                convolution += [nn.Conv2d(1, 1, kernel, stride), nn.Conv2d(1, channels, 1)]
+            else:
                 convolution.append(nn.Conv2d(before, channels, kernel, stride))
             if config.norm:
                 convolution.append(nn.BatchNorm2d(channels))

@@ -4,25 +4,19 @@ from dataclasses import replace
 
 import pytest
 import torch
+from test_scenes import high_and_low
 
 from kws import load_model, stream_ladder
-from kws.data import decode
 from kws.ladder import seed_path
-from kws.scenes import sounds_of
 from kws.settings import Settings
 from kws.speech_embedding import SpeechEmbedding
-from kws.split import speaker_split
 from kws.stream_training import teach_stream
 
 
 @pytest.fixture
 def material(tone_corpus, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    clips = decode(tone_corpus)
-    split = speaker_split(clips.corpus, "high")
-    noises = [(1000 * torch.randn(48_000, generator=torch.Generator().manual_seed(0))).to(torch.int16)]
-    sounds = {subset: sounds_of(clips, "high", split[subset], noises) for subset in ("train", "validation")}
-    return clips, split, sounds, Settings(keyword="high", seeds=1, epochs=8, scenes=64)
+    return *high_and_low(tone_corpus), Settings(keyword="high", seeds=1, epochs=8, scenes=64)
 
 
 @pytest.mark.parametrize("embedding", ["", "of some kind"])
