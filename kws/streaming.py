@@ -32,6 +32,7 @@ from kws.model import CRNN
 
 PIECE = 10 * SAMPLE_RATE  # a long chunk is heard in pieces of so many samples: memory stays flat
 LOUDEST = 1e6  # samples beyond are bounded: their power would not be a number
+UNHEARD = -1e9  # the attention's energy of a step before the first: no weight
 
 
 class StreamState(NamedTuple):
@@ -41,7 +42,8 @@ class StreamState(NamedTuple):
         samples: (batch, 240 to 399), the last ones: a frame's worth less a hop, and what does not fill a hop yet.
         frames: (batch, n_mels, any), normalized log-mel that the next step needs.
         recurrent: (layers, batch, hidden), of the layers that run on; zeros in windows.
-        past: (batch, window - 1, width), of the last steps: outputs of the last recurrent layer, or in windows of the convolution.
+        past: (batch, window - 1, width), of the last steps: outputs of the last recurrent layer, each with its energy of the attention
+            behind it, or in windows outputs of the convolution.
         step: () int64, number of the next step. Steps before 0 overlap the silence before a reset and are not put out.
     """
 
@@ -113,12 +115,13 @@ class StreamingCRNN(nn.Module):
         self.first_step = -(silent // self.step_frames)
         silence = (math.log(LOWEST_POWER) - self.mean) / self.std
         self.register_buffer("silence", torch.full((1, self.n_mels, silent + 1), silence))
-        width = config.hidden if carried else config.width
-        past = torch.zeros(1, self.window - 1, width)
-        if not carried:
+        if carried:
+            past = torch.zeros(1, self.window - 1, config.hidden + 1)
+            past[:, :, -1] = UNHEARD
+        else:
             with torch.no_grad():
-                past += self.positions(self.silence[:, :, :1].expand(-1, -1, self.kernel_frames))
-        self.register_buffer("silent_past", past)
+                past = self.positions(self.silence[:, :, :1].expand(-1, -1, self.kernel_frames))
+        self.register_buffer("silent_past", past.expand(-1, self.window - 1, -1).contiguous())
         self.register_buffer("silent_recurrent", torch.zeros(config.layers, 1, config.hidden))
 
     @torch.jit.export
@@ -178,46 +181,66 @@ class StreamingCRNN(nn.Module):
         Steps before 0 give none. ``step`` is the number of the first position.
         """
         skipped = min(max(-step, 0), x.shape[1])
-        first = max(step, 0)
+        none = x.new_zeros([x.shape[0], 0, 2])
         if self.carried:
             x = x[:, skipped:]
             if x.shape[1] == 0:
-                return x.new_zeros([x.shape[0], 0, 2]), recurrent, past
+                return none, recurrent, past
             states: list[Tensor] = []
             for i, layer in enumerate(self.recurrent):
                 x, after = layer(x, recurrent[i : i + 1])
                 states.append(after)
             recurrent = torch.cat(states)
-            x = torch.cat([past, x], 1)
+            x = torch.cat([past, self.with_energy(x)], 1)
             past = x[:, x.shape[1] - (self.window - 1) :]
-            energy = self.energy(x).squeeze(2).unfold(1, self.window, 1)
-            contexts = self.pooled(x.unfold(1, self.window, 1).transpose(2, 3), energy, first)
+            outputs, energy = (
+                x[:, :, :-1].unfold(1, self.window, 1).transpose(2, 3),
+                x[:, :, -1].unfold(1, self.window, 1),
+            )
+            contexts = self.pooled(outputs, energy)
         else:
             x = torch.cat([past, x], 1)
             past = x[:, x.shape[1] - (self.window - 1) :]
             windows = x.unfold(1, self.window, 1).transpose(2, 3)[:, skipped:]  # (batch, steps, window, width)
-            shape = windows.shape
-            y = windows.reshape(-1, shape[2], shape[3])
-            if y.shape[0] == 0:
-                return x.new_zeros([x.shape[0], 0, 2]), recurrent, past
+            if windows.shape[1] == 0:
+                return none, recurrent, past
+            y = windows.flatten(0, 1)
             for layer in self.recurrent:
                 y, _ = layer(y)
-            y = y.reshape(shape[0], shape[1], shape[2], -1)
-            contexts = self.pooled(y, self.energy(y).squeeze(3), self.window)
+            y = y.unflatten(0, windows.shape[:2])
+            contexts = self.pooled(y, self.energy(y).squeeze(3))
         return self.classifier(contexts), recurrent, past
 
-    def pooled(self, outputs: Tensor, energy: Tensor, first: int) -> Tensor:
-        """Attention over windows (batch, steps, window, hidden), of energies (batch, steps, window), to (batch, steps, hidden).
+    def with_energy(self, outputs: Tensor) -> Tensor:
+        """Outputs (..., hidden) of the last recurrent layer with the attention's energy of each as one more feature."""
+        return torch.cat([outputs, self.energy(outputs)], -1)
 
-        Of the window that ends with step ``first`` only the last ``first + 1`` places have been heard, of the next one more, and so on.
-        """
+    def pooled(self, outputs: Tensor, energy: Tensor) -> Tensor:
+        """Attention over windows (batch, steps, window, hidden) of energies (batch, steps, window), to (batch, steps, hidden)."""
         if self.last_only:
             return outputs[:, :, -1]
-        if first < self.window - 1:
-            place = torch.arange(self.window, device=energy.device)
-            step = torch.arange(first, first + energy.shape[1], device=energy.device)
-            energy = energy.masked_fill(place + step.unsqueeze(1) < self.window - 1, -torch.inf)
         return (torch.softmax(energy, 2).unsqueeze(3) * outputs).sum(2)
+
+
+class ProductConvolution(nn.Module):
+    """A convolution (no padding) that in TorchScript is one matrix product: for the few positions in a chunk, PyTorch's convolution on a
+    CPU takes several times as long, nearly all of it to prepare."""
+
+    kernel: Final[tuple[int, int]]
+    stride: Final[tuple[int, int]]
+
+    def __init__(self, convolution: nn.Conv2d):
+        super().__init__()
+        self.kernel, self.stride = convolution.kernel_size, convolution.stride
+        self.weight, self.bias = convolution.weight, convolution.bias
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(batch, channels, bands, frames) to what the convolution gives."""
+        if not torch.jit.is_scripting():
+            return nn.functional.conv2d(x, self.weight, self.bias, self.stride)
+        heard = nn.functional.unfold(x, self.kernel, stride=self.stride)
+        y = torch.baddbmm(self.bias.unsqueeze(1), self.weight.flatten(1).expand(x.shape[0], -1, -1), heard)
+        return y.unflatten(2, [(x.shape[2] - self.kernel[0]) // self.stride[0] + 1, -1])
 
 
 class _NoEnergy(nn.Module):
@@ -249,6 +272,9 @@ class StreamingModel(nn.Module):
     def __init__(self, network: StreamingCRNN, keyword: str = "", threshold: float = 0.5, smoothing: int = 1):
         super().__init__()
         self.network = copy.deepcopy(network)
+        for place, layer in enumerate(self.network.convolution):
+            if isinstance(layer, nn.Conv2d):
+                self.network.convolution[place] = ProductConvolution(layer)
         self.keyword, self.threshold, self.smoothing = keyword, threshold, smoothing
         self.sample_rate, self.piece, self.loudest = SAMPLE_RATE, PIECE, LOUDEST
         self.step_samples, self.first_sample = network.step_samples, network.first_sample
@@ -275,8 +301,10 @@ class StreamingModel(nn.Module):
         elif not chunk.is_floating_point():
             raise ValueError("a chunk holds int16 or floating point samples; convert others")
         chunk = chunk.float()
-        if not bool(torch.isfinite(chunk).all()):
-            raise ValueError("the chunk holds NaN or infinite samples; the stream goes on without it")
+        if chunk.shape[0] > 0:
+            lowest, highest = torch.aminmax(chunk)  # NaN if one sample is
+            if not (float(lowest) > -torch.inf and float(highest) < torch.inf):
+                raise ValueError("the chunk holds NaN or infinite samples; the stream goes on without it")
         chunk = chunk.detach().clamp(-self.loudest, self.loudest).unsqueeze(0)
         if chunk.shape[1] <= self.piece:
             probabilities, self.state = self.network(chunk, self.state)

@@ -46,6 +46,32 @@ def test_a_chunk_that_is_no_sound_leaves_the_stream_as_it_was(tmp_path):
     np.testing.assert_allclose(stream(integers), expected, atol=0.05)
 
 
+def test_streams_of_one_file_do_not_hear_each_other(tmp_path):
+    save_onnx_stream(streaming_model(WEIGHTS / "rnn.pt"), tmp_path / "m.onnx")
+    streams = [OnnxStream(tmp_path / "m.onnx") for _ in range(2)]
+    waveforms = [sound(30_000, seed).numpy() for seed in (1, 2)]
+    alone = [OnnxStream(tmp_path / "m.onnx")(waveform) for waveform in waveforms]
+    found = [[stream(chunk) for chunk in np.split(w, 15)] for stream, w in zip(streams, waveforms, strict=True)]
+    in_turns = [[], []]
+    for stream in streams:
+        stream.reset()
+    for pair in zip(*(np.split(waveform, 15) for waveform in waveforms), strict=True):
+        for stream, chunk, heard in zip(streams, pair, in_turns, strict=True):
+            heard.append(stream(chunk))
+    for expected, first, second in zip(alone, found, in_turns, strict=True):
+        np.testing.assert_array_equal(np.concatenate(first), expected)
+        np.testing.assert_array_equal(np.concatenate(second), expected)
+
+
+def test_a_huge_sample_is_bounded_as_in_torch(tmp_path):
+    model = streaming_model(WEIGHTS / "rnn.pt")
+    save_onnx_stream(model, tmp_path / "m.onnx")
+    waveform = sound(30_000)
+    waveform[9_000] = 3e38
+    found = OnnxStream(tmp_path / "m.onnx")(waveform.numpy())
+    assert np.abs(found - model(waveform).numpy()).max() <= 1e-5
+
+
 def test_windows_are_not_exported():
     with pytest.raises(ValueError, match="carried"):
         OneStep(network("beyond", carried=False))

@@ -13,7 +13,14 @@ from kws.checkpoint import CheckpointError
 from kws.features import LogMel
 from kws.model import CRNN, CRNNConfig
 from kws.onnx_stream import OnnxStream
-from kws.streaming import StreamingCRNN, StreamingModel, load_stream, save_stream, streaming_model
+from kws.streaming import (
+    ProductConvolution,
+    StreamingCRNN,
+    StreamingModel,
+    load_stream,
+    save_stream,
+    streaming_model,
+)
 from kws.tc_resnet import TCResNet
 
 WEIGHTS = Path(__file__).parents[1] / "weights" / "happy"
@@ -295,6 +302,14 @@ def test_the_committed_streams(name):
     assert (script.keyword, onnx.keyword) == ("happy", "happy")
     assert script.threshold == onnx.threshold
     assert 0.5 < script.threshold < 1
+
+
+@pytest.mark.parametrize("stride", [1, (2, 3)])
+def test_a_convolution_as_a_product(stride):
+    convolution = torch.nn.Conv2d(3, 5, (4, 2), stride)
+    x = torch.randn(2, 3, 9, 12)
+    for product in (ProductConvolution(convolution), torch.jit.script(ProductConvolution(convolution))):
+        torch.testing.assert_close(product(x), convolution(x))
 
 
 def test_what_cannot_stream_is_refused(tmp_path):
