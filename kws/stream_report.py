@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from tabulate import tabulate
-from torch import Tensor
+from torch import Tensor, nn
 
 from kws.audio import SAMPLE_RATE, read_audio, to_float
 from kws.detection import Heard, WorkingPoint, working_points
@@ -74,13 +74,36 @@ class TeacherListener:
         return torch.softmax(self.model.eval().whole(self.embedding.of_long(waveform)[None])[0], 1)[:, 1].numpy()
 
 
+@dataclass(frozen=True)
+class StreamListener:
+    """A streaming model, such as ``load_stream`` gives, as a ``Listener``."""
+
+    stream: nn.Module
+
+    @property
+    def step_samples(self) -> int:
+        return self.stream.step_samples
+
+    @property
+    def first_sample(self) -> int:
+        return self.stream.first_sample
+
+    @torch.inference_mode()
+    def __call__(self, waveform: Tensor) -> np.ndarray:
+        self.stream.reset()
+        return self.stream(waveform).numpy()
+
+
 def listen_with(model: CRNN | StreamTeacher, embedding: SpeechEmbedding | None) -> Listener | TeacherListener:
     """What hears streams with a scout or teacher of either kind."""
     return TeacherListener(model, embedding) if isinstance(model, StreamTeacher) and embedding else Listener(model)
 
 
 def points(
-    listener: Listener | TeacherListener, scenes: Sequence[Scene], smoothing: int = 1, thresholds: Sequence[float] = ()
+    listener: Listener | TeacherListener | StreamListener,
+    scenes: Sequence[Scene],
+    smoothing: int = 1,
+    thresholds: Sequence[float] = (),
 ) -> list[WorkingPoint]:
     """Miss rate and false alarms of all scenes together at many thresholds."""
     heard = [Heard(listener(s.waveform), s.keywords, len(s.waveform) / SAMPLE_RATE) for s in scenes]

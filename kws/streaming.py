@@ -250,6 +250,22 @@ class _NoEnergy(nn.Module):
         return torch.zeros_like(x[..., :1])
 
 
+def checked(chunk: Tensor, loudest: float) -> Tensor:
+    """A chunk (samples,), int16 or floating point, as float32 within ``loudest``. Raises ``ValueError`` for any other, and for NaN and infinity."""
+    if chunk.dim() != 1:
+        raise ValueError(f"a chunk has shape (samples,), this one has {chunk.dim()} dimensions")
+    if chunk.dtype == torch.int16:
+        chunk = chunk.float() / 32768.0
+    elif not chunk.is_floating_point():
+        raise ValueError("a chunk holds int16 or floating point samples; convert others")
+    chunk = chunk.float()
+    if chunk.shape[0] > 0:
+        lowest, highest = torch.aminmax(chunk)  # NaN if one sample is
+        if not (float(lowest) > -torch.inf and float(highest) < torch.inf):
+            raise ValueError("the chunk holds NaN or infinite samples; the stream goes on without it")
+    return chunk.detach().clamp(-loudest, loudest)
+
+
 class StreamingModel(nn.Module):
     """What ``streaming_<name>.pt`` holds: ``model(chunk)`` and ``model.reset()``. It runs with torch alone.
 
@@ -294,18 +310,7 @@ class StreamingModel(nn.Module):
         A chunk of another shape or dtype, or with NaN or infinite samples, is refused (an error) and the stream goes on as if it
         had not been there. Samples beyond [-1, 1] are heard as they are, up to a million, where their power still is a number.
         """
-        if chunk.dim() != 1:
-            raise ValueError(f"a chunk has shape (samples,), this one has {chunk.dim()} dimensions")
-        if chunk.dtype == torch.int16:
-            chunk = chunk.float() / 32768.0
-        elif not chunk.is_floating_point():
-            raise ValueError("a chunk holds int16 or floating point samples; convert others")
-        chunk = chunk.float()
-        if chunk.shape[0] > 0:
-            lowest, highest = torch.aminmax(chunk)  # NaN if one sample is
-            if not (float(lowest) > -torch.inf and float(highest) < torch.inf):
-                raise ValueError("the chunk holds NaN or infinite samples; the stream goes on without it")
-        chunk = chunk.detach().clamp(-self.loudest, self.loudest).unsqueeze(0)
+        chunk = checked(chunk, self.loudest).unsqueeze(0)
         if chunk.shape[1] <= self.piece:
             probabilities, self.state = self.network(chunk, self.state)
             return probabilities[0]
@@ -329,8 +334,8 @@ def streaming_model(
     return StreamingModel(network, load_provenance(path).keyword, threshold, smoothing)
 
 
-def save_stream(model: StreamingModel, path: str | Path) -> None:
-    """Write it as TorchScript, whole or not at all. TorchScript is deprecated (torch 2.11 warns), but works; see also ``kws.onnx_stream``."""
+def save_stream(model: nn.Module, path: str | Path) -> None:
+    """Write a streaming model as TorchScript, whole or not at all. TorchScript is deprecated (torch 2.11 warns), but works; see also ``kws.onnx_stream``."""
     fresh = copy.deepcopy(model)
     fresh.reset()
     buffer = io.BytesIO()  # by way of memory, as ``save_model``: the same model is the same bytes

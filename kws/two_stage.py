@@ -1,0 +1,107 @@
+"""Two stages: a small model listens all the time, and a larger one judges only what the small one takes for the keyword.
+
+That is how phones listen (Hey Siri Team 2017, Apple Machine Learning Journal 1(6)): it costs little more than the small model and has no
+more false alarms than the larger one.
+"""
+
+import math
+from typing import Final
+
+import torch
+from torch import Tensor, nn
+
+from kws.audio import SAMPLE_RATE
+from kws.streaming import LOUDEST, StreamingModel, checked
+
+BACK = 1.0  # seconds before the small model wakes it from which the larger one hears: what its attention pools
+AWAKE = 0.6  # seconds for which it goes on hearing after the small one was last sure
+
+
+class TwoStage(nn.Module):
+    """A streaming model made of two, with what ``kws.streaming.StreamingModel`` has; ``save_stream`` writes it as one file.
+
+    Args:
+        first: listens always.
+        second: when ``first`` gives a probability of at least ``wake``, it hears the last ``BACK`` seconds and goes on until ``first``
+            has given less for ``AWAKE`` seconds. The threshold is its.
+        wake: in (0, 1).
+
+    Attributes:
+        smoothing: 1, for the second stage's is taken inside: it needs what that says of the time before it was woken.
+        steps, second_steps: since the reset, and how many of them the second stage has computed.
+
+    Raises ``ValueError`` for models of different keywords, and another ``wake``.
+    """
+
+    keyword: Final[str]
+    threshold: Final[float]
+    smoothing: Final[int]
+    sample_rate: Final[int]
+    step_samples: Final[int]
+    first_sample: Final[int]
+    wake: Final[float]
+    mean_of: Final[int]
+    longest_awake: Final[int]
+    back_samples: Final[int]
+    early: Final[int]
+    loudest: Final[float]
+
+    def __init__(self, first: StreamingModel, second: StreamingModel, wake: float = 0.5):
+        super().__init__()
+        if first.keyword != second.keyword:
+            raise ValueError(f"the first stage hears {first.keyword!r}, the second {second.keyword!r}")
+        if not 0 < wake < 1:
+            raise ValueError(f"wake is {wake}; it must lie between 0 and 1")
+        self.first, self.second, self.wake = first, second, wake
+        self.keyword, self.threshold = second.keyword, second.threshold
+        self.smoothing, self.mean_of = 1, second.smoothing
+        self.sample_rate, self.loudest = SAMPLE_RATE, LOUDEST
+        self.step_samples, self.first_sample = second.step_samples, second.first_sample
+        self.longest_awake = math.ceil(AWAKE * SAMPLE_RATE / second.step_samples)
+        self.back_samples = math.ceil(BACK * SAMPLE_RATE / second.step_samples) * second.step_samples
+        self.early = math.ceil(second.first_sample / second.step_samples) - 1
+        self.pending, self.recent, self.said = torch.zeros(0), torch.zeros(0), torch.zeros(0)
+        self.steps, self.second_steps, self.awake = 0, 0, 0
+        self.reset()
+
+    @torch.jit.export
+    def reset(self) -> None:
+        """Forget what was heard."""
+        self.first.reset()
+        self.second.reset()
+        self.pending, self.recent, self.said = torch.zeros(0), torch.zeros(0), torch.zeros(0)
+        self.steps, self.second_steps, self.awake = 0, 0, 0
+
+    def forward(self, chunk: Tensor) -> Tensor:
+        """Probability (steps,) of each new step, possibly none: the second stage's, or 0 while it sleeps.
+
+        chunk: as of ``StreamingModel``, refused likewise.
+        """
+        heard = torch.cat([self.pending, checked(chunk, self.loudest)])
+        steps = heard.shape[0] // self.step_samples
+        found = torch.zeros(steps)
+        for i in range(steps):  # the steps of the stream, however it was cut
+            found[i] = self.step(heard[i * self.step_samples : (i + 1) * self.step_samples])
+        self.pending = heard[steps * self.step_samples :].clone()
+        before = min(max(self.early - self.steps, 0), steps)
+        self.steps += steps
+        return found[before:]
+
+    def step(self, samples: Tensor) -> float:
+        """One step: samples (step_samples,) to a probability."""
+        self.recent = torch.cat([self.recent, samples])[-self.back_samples :]
+        sure = self.first(samples)
+        slept = self.awake == 0
+        if sure.shape[0] > 0 and float(sure.max()) >= self.wake:
+            self.awake = self.longest_awake
+        elif not slept:
+            self.awake -= 1
+        if self.awake == 0:
+            return 0.0
+        if slept:
+            self.second.reset()
+            self.said = torch.zeros(0)
+        said = self.second(self.recent if slept else samples)
+        self.second_steps += said.shape[0]
+        self.said = torch.cat([self.said, said])[-self.mean_of :]
+        return float(self.said.mean()) if self.said.shape[0] > 0 else 0.0

@@ -1,0 +1,88 @@
+"""The second stage says what it would say of the same second alone, when the first is sure; otherwise nothing. Cutting changes nothing."""
+
+import numpy as np
+import pytest
+import torch
+from test_streaming import WEIGHTS, cutting, sound, stream
+
+from kws.stream_report import StreamListener
+from kws.streaming import load_stream, save_stream, streaming_model
+from kws.two_stage import AWAKE, BACK, TwoStage
+
+
+def stages(first="beyond", second="base_model"):
+    return streaming_model(WEIGHTS / f"{first}.pt"), streaming_model(WEIGHTS / f"{second}.pt", True, 0.7, 2)
+
+
+def by_hand(first, second, wake, waveform):
+    """Every step anew: when the first stage was last sure, where the second therefore begins, and the mean of its last two probabilities."""
+    size = second.step_samples
+    heard = [first.first_sample + k * first.step_samples for k in range(1_000)]
+    sure = stream(first, waveform, [])
+    woken = [
+        any(p >= wake for p, at in zip(sure, heard, strict=False) if i * size < at <= (i + 1) * size)
+        for i in range(len(waveform) // size)
+    ]
+    found, begin, last = [], 0, None
+    for i, is_woken in enumerate(woken):
+        asleep = last is None or i - last >= np.ceil(AWAKE * 16_000 / size)
+        if is_woken:
+            begin = max(0, (i + 1) * size - int(np.ceil(BACK * 16_000 / size)) * size) if asleep else begin
+            last = i
+        elif asleep:
+            found.append(torch.tensor(0.0))
+            continue
+        said = stream(second, waveform[begin : (i + 1) * size], [])[-2:]
+        found.append(said.mean() if len(said) else torch.tensor(0.0))
+    return torch.stack(found[int(np.ceil(second.first_sample / size)) - 1 :])
+
+
+@pytest.mark.parametrize(
+    ("first", "second"), [("beyond", "base_model"), ("peer_gru_1789", "rnn_int8"), ("rnn", "beyond")]
+)
+def test_equal_to_each_step_by_hand(first, second, tmp_path):
+    first, second = stages(first, second)
+    waveform = torch.cat([sound(40_000, 3), torch.zeros(30_000), sound(30_000, 4)])
+    wake = float(stream(first, waveform, []).quantile(0.9))
+    expected = by_hand(first, second, wake, waveform)
+    assert 0 < (expected == 0).sum() < len(expected)
+    save_stream(TwoStage(first, second, wake), tmp_path / "both.pt")
+    both, generator = load_stream(tmp_path / "both.pt"), torch.Generator().manual_seed(0)
+    for _ in range(20):
+        found = stream(both, waveform, cutting(len(waveform), generator))
+        torch.testing.assert_close(found, expected, atol=1e-5, rtol=0)
+    assert (both.keyword, both.threshold, both.smoothing) == ("happy", pytest.approx(0.7), 1)
+    assert both.steps == len(waveform) // both.step_samples
+    assert (expected > 0).sum() <= both.second_steps < both.steps + 20 * len(expected)
+
+
+def test_a_chunk_that_is_no_sound_leaves_it_as_it_was():
+    both, waveform = TwoStage(*stages(), 0.01), sound(30_000, 3)
+    expected = both(waveform)
+    both.reset()
+    first = both(waveform[:7_000])
+    for chunk, message in (
+        (torch.zeros(2, 9), "shape"),
+        (torch.full((9,), torch.nan), "NaN"),
+        (torch.zeros(9).long(), "int16"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            both(chunk)
+    torch.testing.assert_close(torch.cat([first, both(waveform[7_000:])]), expected)
+    assert both(torch.zeros(0)).shape == (0,)
+
+
+def test_as_a_listener():
+    both = TwoStage(*stages(), 0.01)
+    listener = StreamListener(both)
+    np.testing.assert_array_equal(listener(sound(30_000, 3)), listener(sound(30_000, 3)))
+    assert (listener.step_samples, listener.first_sample) == (both.step_samples, both.first_sample)
+
+
+def test_what_does_not_fit_is_refused():
+    first, second = stages()
+    with pytest.raises(ValueError, match="between 0 and 1"):
+        TwoStage(first, second, 1.0)
+    second.keyword = "sheila"
+    with pytest.raises(ValueError, match="'happy', the second 'sheila'"):
+        TwoStage(first, second)
