@@ -5,6 +5,8 @@ import pytest
 import torch
 from test_streaming import WEIGHTS, cutting, sound, stream
 
+from kws.audio import read_audio
+from kws.detection import Detector
 from kws.stream_report import StreamListener
 from kws.streaming import load_stream, save_stream, streaming_model
 from kws.two_stage import AWAKE, BACK, TwoStage
@@ -54,6 +56,22 @@ def test_equal_to_each_step_by_hand(first, second, tmp_path):
     assert (both.keyword, both.threshold, both.smoothing) == ("happy", pytest.approx(0.7), 1)
     assert both.steps == len(waveform) // both.step_samples
     assert (expected > 0).sum() <= both.second_steps < both.steps + 20 * len(expected)
+
+
+def test_the_committed_file_is_the_committed_streams(real_folder):
+    """Said in a row, real keywords wake the base, and most are detected at its threshold; other words mostly let it sleep."""
+    both = load_stream(WEIGHTS / "streaming_two_stage.pt")
+    built = TwoStage(*(load_stream(WEIGHTS / f"streaming_{name}.pt") for name in ("small", "base")))
+    asked = {}
+    for word in ("happy", "marvin"):
+        clips = sorted((real_folder / word).iterdir())[:20]
+        waveform = torch.cat([read_audio(clip) for clip in clips])
+        found = stream(both, waveform, [100_000, 3])
+        torch.testing.assert_close(found, stream(built, waveform, []), atol=1e-5, rtol=0)
+        asked[word] = both.second_steps / both.steps
+        detected = Detector(both.threshold, both.smoothing, both.step_samples, both.first_sample)(found)
+        assert (len(detected) >= 12) if word == "happy" else (len(detected) == 0)
+    assert asked["happy"] > 0.3 > 0.1 > asked["marvin"]
 
 
 def test_a_chunk_that_is_no_sound_leaves_it_as_it_was():
