@@ -2,8 +2,9 @@
 
 The graph takes the samples of one step and gives the keyword probability there; ``OnnxStream`` cuts a stream of chunks of any length
 into steps and keeps the state, computing with NumPy and ONNX Runtime. The names of the states and their shapes are the graph's own inputs.
-In the metadata "kws" are what they start as and ``early_steps``, how many calls after a reset still overlap the silence before it:
-of these the states ``samples`` and ``frames`` go on, the others stay, and the probability is none.
+In the metadata "kws" are what they start as (``frames`` is full of ``silence``). A stream begins with
+``step_samples - first_sample % step_samples`` zeros, so that calls end where steps do, and its first ``early_steps`` calls overlap the
+silence before it: of these the states ``samples`` and ``frames`` go on, the others stay, and the probability is none.
 """
 
 import copy
@@ -119,7 +120,8 @@ def save_onnx_stream(model: StreamingModel, path: str | Path) -> None:
 class OnnxStream:
     """A saved ONNX stream: ``stream(chunk)`` takes samples (any number,) float32 or int16, gives the probabilities of the new steps.
 
-    Attributes: keyword, threshold, smoothing, step_samples, first_sample, as of ``kws.streaming.StreamingModel``.
+    One object is one stream: a copy would share its state. Attributes: keyword, threshold, smoothing, step_samples, first_sample, as of
+    ``kws.streaming.StreamingModel``.
     """
 
     def __init__(self, path: str | Path):

@@ -223,7 +223,7 @@ class StreamingCRNN(nn.Module):
 
 
 class ProductConvolution(nn.Module):
-    """A convolution (no padding) that in TorchScript is one matrix product: for the few positions in a chunk, PyTorch's convolution on a
+    """A convolution (with bias; no padding, dilation or groups) that in TorchScript is one matrix product: for the few positions in a chunk, PyTorch's convolution on a
     CPU takes several times as long, nearly all of it to prepare."""
 
     kernel: Final[tuple[int, int]]
@@ -258,12 +258,12 @@ def checked(chunk: Tensor, loudest: float) -> Tensor:
         chunk = chunk.float() / 32768.0
     elif not chunk.is_floating_point():
         raise ValueError("a chunk holds int16 or floating point samples; convert others")
-    chunk = chunk.float()
+    chunk = chunk.detach().float()
     if chunk.shape[0] > 0:
         lowest, highest = torch.aminmax(chunk)  # NaN if one sample is
         if not (float(lowest) > -torch.inf and float(highest) < torch.inf):
             raise ValueError("the chunk holds NaN or infinite samples; the stream goes on without it")
-    return chunk.detach().clamp(-loudest, loudest)
+    return chunk.clamp(-loudest, loudest)
 
 
 class StreamingModel(nn.Module):

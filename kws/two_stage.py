@@ -1,9 +1,10 @@
 """Two stages: a small model listens all the time, and a larger one judges only what the small one takes for the keyword.
 
-That is how phones listen (Hey Siri Team 2017, Apple Machine Learning Journal 1(6)): it costs little more than the small model and has no
-more false alarms than the larger one.
+That is how phones listen (Hey Siri Team 2017, Apple Machine Learning Journal 1(6)): it costs little more than the small model and seldom
+has a false alarm that the larger one has not.
 """
 
+import copy
 import math
 from typing import Final
 
@@ -18,12 +19,12 @@ AWAKE = 0.6  # seconds for which it goes on hearing after the small one was last
 
 
 class TwoStage(nn.Module):
-    """A streaming model made of two, with what ``kws.streaming.StreamingModel`` has; ``save_stream`` writes it as one file.
+    """A streaming model made of two, with what ``kws.streaming.StreamingModel`` has, on the CPU; ``save_stream`` writes it as one file.
 
     Args:
         first: listens always.
         second: when ``first`` gives a probability of at least ``wake``, it hears the last ``BACK`` seconds and goes on until ``first``
-            has given less for ``AWAKE`` seconds. The threshold is its.
+            has given less for ``AWAKE`` seconds. The threshold is its. Both are copied.
         wake: in (0, 1).
 
     Attributes:
@@ -42,7 +43,7 @@ class TwoStage(nn.Module):
     wake: Final[float]
     mean_of: Final[int]
     longest_awake: Final[int]
-    back_samples: Final[int]
+    back: Final[int]
     early: Final[int]
     loudest: Final[float]
 
@@ -52,16 +53,18 @@ class TwoStage(nn.Module):
             raise ValueError(f"the first stage hears {first.keyword!r}, the second {second.keyword!r}")
         if not 0 < wake < 1:
             raise ValueError(f"wake is {wake}; it must lie between 0 and 1")
-        self.first, self.second, self.wake = first, second, wake
+        self.first, self.second, self.wake = copy.deepcopy(first), copy.deepcopy(second), wake
         self.keyword, self.threshold = second.keyword, second.threshold
         self.smoothing, self.mean_of = 1, second.smoothing
         self.sample_rate, self.loudest = SAMPLE_RATE, LOUDEST
-        self.step_samples, self.first_sample = second.step_samples, second.first_sample
-        self.longest_awake = math.ceil(AWAKE * SAMPLE_RATE / second.step_samples)
-        self.back_samples = math.ceil(BACK * SAMPLE_RATE / second.step_samples) * second.step_samples
+        self.step_samples = second.step_samples
+        # The stream goes in steps from its beginning: the second's first probability is put out at the end of the step it falls into.
         self.early = math.ceil(second.first_sample / second.step_samples) - 1
-        self.pending, self.recent, self.said = torch.zeros(0), torch.zeros(0), torch.zeros(0)
-        self.steps, self.second_steps, self.awake = 0, 0, 0
+        self.first_sample = (self.early + 1) * second.step_samples
+        self.longest_awake = math.ceil(AWAKE * SAMPLE_RATE / second.step_samples)
+        self.back = math.ceil(BACK * SAMPLE_RATE / second.step_samples) * second.step_samples
+        self.heard, self.said = torch.zeros(0), torch.zeros(0)
+        self.judged, self.steps, self.first_steps, self.second_steps, self.awake = 0, 0, 0, 0, 0
         self.reset()
 
     @torch.jit.export
@@ -69,39 +72,50 @@ class TwoStage(nn.Module):
         """Forget what was heard."""
         self.first.reset()
         self.second.reset()
-        self.pending, self.recent, self.said = torch.zeros(0), torch.zeros(0), torch.zeros(0)
-        self.steps, self.second_steps, self.awake = 0, 0, 0
+        self.heard, self.said = torch.zeros(0), torch.zeros(0)
+        self.judged, self.steps, self.first_steps, self.second_steps, self.awake = 0, 0, 0, 0, 0
 
     def forward(self, chunk: Tensor) -> Tensor:
         """Probability (steps,) of each new step, possibly none: the second stage's, or 0 while it sleeps.
 
         chunk: as of ``StreamingModel``, refused likewise.
         """
-        heard = torch.cat([self.pending, checked(chunk, self.loudest)])
-        steps = heard.shape[0] // self.step_samples
+        heard = torch.cat([self.heard, checked(chunk, self.loudest)])  # of it, ``judged`` samples were judged before
+        steps = (heard.shape[0] - self.judged) // self.step_samples
+        end = self.judged + steps * self.step_samples
+        woken = self.woken(heard[self.judged : end], steps)
         found = torch.zeros(steps)
-        for i in range(steps):  # the steps of the stream, however it was cut
-            found[i] = self.step(heard[i * self.step_samples : (i + 1) * self.step_samples])
-        self.pending = heard[steps * self.step_samples :].clone()
+        for i in range(steps):
+            if woken[i] or self.awake > 0:
+                now = self.judged + (i + 1) * self.step_samples
+                found[i] = self.second_stage(heard[max(now - self.back, 0) : now], woken[i])
+        kept = max(end - self.back, 0)
+        self.heard, self.judged = heard[kept:].clone(), end - kept
         before = min(max(self.early - self.steps, 0), steps)
         self.steps += steps
         return found[before:]
 
-    def step(self, samples: Tensor) -> float:
-        """One step: samples (step_samples,) to a probability."""
-        self.recent = torch.cat([self.recent, samples])[-self.back_samples :]
+    def woken(self, samples: Tensor, steps: int) -> list[bool]:
+        """In which of so many new steps the first stage is sure."""
+        woken = [False] * steps
         sure = self.first(samples)
+        places: list[int] = torch.nonzero(sure >= self.wake).flatten().tolist()
+        for i in places:
+            at = self.first.first_sample + (self.first_steps + i) * self.first.step_samples
+            woken[(at - 1) // self.step_samples - self.steps] = True
+        self.first_steps += sure.shape[0]
+        return woken
+
+    def second_stage(self, recent: Tensor, woken: bool) -> float:
+        """What the second stage says at the end of ``recent``, the last samples, up to ``BACK`` seconds: 0 when it falls asleep."""
         slept = self.awake == 0
-        if sure.shape[0] > 0 and float(sure.max()) >= self.wake:
-            self.awake = self.longest_awake
-        elif not slept:
-            self.awake -= 1
+        self.awake = self.longest_awake if woken else self.awake - 1
         if self.awake == 0:
             return 0.0
         if slept:
             self.second.reset()
             self.said = torch.zeros(0)
-        said = self.second(self.recent if slept else samples)
+        said = self.second(recent if slept else recent[-self.step_samples :])
         self.second_steps += said.shape[0]
         self.said = torch.cat([self.said, said])[-self.mean_of :]
         return float(self.said.mean()) if self.said.shape[0] > 0 else 0.0

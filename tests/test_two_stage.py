@@ -97,6 +97,23 @@ def test_as_a_listener():
     assert (listener.step_samples, listener.first_sample) == (both.step_samples, both.first_sample)
 
 
+@pytest.mark.parametrize("second", ["base_model", "gru_small"])
+def test_probabilities_come_when_they_should(second):
+    both, waveform = TwoStage(*stages(second=second), 0.01), sound(9_000, 3)
+    came = [i + 1 for i, sample in enumerate(waveform.split(1)) for _ in both(sample)]
+    assert came == list(range(both.first_sample, 9_001, both.step_samples))
+
+
+def test_the_stages_are_copies():
+    first, second = stages()
+    waveform = sound(20_000)
+    expected = stream(first, waveform, [])
+    first.reset()
+    begun = first(waveform[:9_000])
+    TwoStage(first, second, 0.01)(waveform)
+    torch.testing.assert_close(torch.cat([begun, first(waveform[9_000:])]), expected)
+
+
 def test_what_does_not_fit_is_refused():
     first, second = stages()
     with pytest.raises(ValueError, match="between 0 and 1"):
