@@ -56,6 +56,8 @@ RUNGS = {
     ),
     "streaming_small": Rung("small", STREAMING_SMALL, FROM_TEACHER, 0.6, learning_rate=1.5e-2, weight_decay=0.02),
 }
+BATCH, SMALLEST_BATCH, STEPS_AN_EPOCH = 256, 32, 90
+"""Scenes a step of training: 256, or fewer so that an epoch has 90 steps; learning rates are for 256 and fall with the root of the batch."""
 PART_MINUTES = 20  # of talk, which is made and kept in parts
 MINING = ((3.0, 0.75), (1.5, 0.375))
 """Candidates of each round of mining, and how many of them are kept, times the scenes trained on at first."""
@@ -196,9 +198,12 @@ def fit(
 
 
 def _train(rung: Rung, name: str, data: SceneData, settings: Settings, seed: int, lessons: StreamLessons | None) -> Run:
+    # Of few scenes, batches of 256 would be so few steps that a network hardly learns.
+    batch = min(BATCH, max(SMALLEST_BATCH, len(data.split.train) // STEPS_AN_EPOCH))
     config = TrainConfig(
         epochs=max(1, round(settings.epochs * rung.epochs)),
-        learning_rate=rung.learning_rate,
+        batch=batch,
+        learning_rate=rung.learning_rate * math.sqrt(batch / BATCH),
         weight_decay=rung.weight_decay,
         keep="last",
         clean_share=0.0,
