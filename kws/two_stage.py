@@ -44,7 +44,6 @@ class TwoStage(nn.Module):
     mean_of: Final[int]
     longest_awake: Final[int]
     back: Final[int]
-    early: Final[int]
     loudest: Final[float]
 
     def __init__(self, first: StreamingModel, second: StreamingModel, wake: float = 0.5):
@@ -59,12 +58,9 @@ class TwoStage(nn.Module):
         self.sample_rate, self.loudest = SAMPLE_RATE, LOUDEST
         self.step_samples = second.step_samples
         # The stream goes in steps from its beginning: the second's first probability is put out at the end of the step it falls into.
-        self.early = math.ceil(second.first_sample / second.step_samples) - 1
-        self.first_sample = (self.early + 1) * second.step_samples
+        self.first_sample = math.ceil(second.first_sample / second.step_samples) * second.step_samples
         self.longest_awake = math.ceil(AWAKE * SAMPLE_RATE / second.step_samples)
         self.back = math.ceil(BACK * SAMPLE_RATE / second.step_samples) * second.step_samples
-        self.heard, self.said = torch.zeros(0), torch.zeros(0)
-        self.judged, self.steps, self.first_steps, self.second_steps, self.awake = 0, 0, 0, 0, 0
         self.reset()
 
     @torch.jit.export
@@ -91,12 +87,12 @@ class TwoStage(nn.Module):
                 found[i] = self.second_stage(heard[max(now - self.back, 0) : now], woken[i])
         kept = max(end - self.back, 0)
         self.heard, self.judged = heard[kept:].clone(), end - kept
-        before = min(max(self.early - self.steps, 0), steps)
+        before = min(max(self.first_sample // self.step_samples - 1 - self.steps, 0), steps)
         self.steps += steps
         return found[before:]
 
     def woken(self, samples: Tensor, steps: int) -> list[bool]:
-        """In which of so many new steps the first stage is sure."""
+        """In which of so many new steps, of samples (steps * step_samples,), the first stage is sure."""
         woken = [False] * steps
         sure = self.first(samples)
         places: list[int] = torch.nonzero(sure >= self.wake).flatten().tolist()
@@ -107,7 +103,7 @@ class TwoStage(nn.Module):
         return woken
 
     def second_stage(self, recent: Tensor, woken: bool) -> float:
-        """What the second stage says at the end of ``recent``, the last samples, up to ``BACK`` seconds: 0 when it falls asleep."""
+        """Probability of the step that ends ``recent``, the last samples (any,) of up to ``BACK`` seconds: 0 when the second stage falls asleep."""
         slept = self.awake == 0
         self.awake = self.longest_awake if woken else self.awake - 1
         if self.awake == 0:
