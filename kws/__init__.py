@@ -1,8 +1,8 @@
 """Tiny keyword spotting: train a CRNN that hears one word, and make it many times smaller and faster."""
 
-from kws.audio import read_audio
 from kws.checkpoint import load_model, save_model
 from kws.cost import count_macs, score, size_in_bytes
+from kws.data.audio import read_audio
 from kws.evaluate import keyword_probability
 from kws.metrics import au_fa_fr
 from kws.model import CRNN, CRNNConfig

@@ -13,14 +13,14 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from kws.audio import fit_to_length, read_audio
-from kws.augment import WaveformAugmentation, augment_waveforms
-from kws.corpora import CLIP_SAMPLES, CorpusError, folder_corpus, load_noises
-from kws.data import TrainingData, decode, training_data
+from kws.data.audio import fit_to_length, read_audio
+from kws.data.augment import WaveformAugmentation, augment_waveforms
+from kws.data.corpus import CLIP_SAMPLES, CorpusError, folder_corpus, load_noises
 from kws.features import LogMel
 from kws.model import CRNN
 from kws.split import SPLITS
 from kws.train import TrainConfig, Trainer, train
+from kws.views import TrainingData, decode, training_data
 
 
 @dataclass(frozen=True)

@@ -1,8 +1,6 @@
 """Checkpoints: one ``torch.save``d dict, model and provenance, written whole or not at all, read without running code."""
 
 import io
-import pickle
-import zipfile
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -12,16 +10,12 @@ from torch import Tensor, nn
 
 from kws.architectures import ARCHITECTURES
 from kws.compress import restore, store
-from kws.files import replacing
+from kws.data.storage import CheckpointError, load_safely, save_whole
 from kws.model import CRNN, ConfigError
 from kws.version import __version__
 
 FORMAT = "kws.crnn"
 FORMAT_VERSION = 1
-
-
-class CheckpointError(ValueError):
-    """A checkpoint that cannot be loaded; the message names the file, what is wrong and what to do."""
 
 
 @dataclass(frozen=True)
@@ -66,20 +60,6 @@ def save_model(
     save_whole(buffer.getvalue(), path)
 
 
-def save_whole(content: Any, path: str | Path) -> None:
-    """``torch.save`` (or the bytes as they are), whole or not at all. Raises ``OSError`` naming the file, also for a full disk, which torch does not name."""
-    try:
-        with replacing(path) as temporary:
-            if isinstance(content, bytes):
-                temporary.write_bytes(content)
-            else:
-                torch.save(content, temporary)
-    except (OSError, RuntimeError) as error:
-        raise OSError(
-            f"{path}: could not be written, what was there before is kept; is the disk full? ({error})"
-        ) from error
-
-
 def load_model(path: str | Path) -> CRNN:
     """The model of a checkpoint, in float32 and eval mode on the CPU, whatever dtype it is stored in.
 
@@ -122,34 +102,6 @@ def read_checkpoint(path: str | Path) -> dict[str, Any]:
             f"{path}: written by a newer version of kws (format {content['format_version']}, this one reads up to {FORMAT_VERSION}): update kws"
         )
     return content
-
-
-def load_safely(path: str | Path, mmap: bool = False) -> Any:
-    """``torch.load`` on the CPU that never runs code from the file, with errors a user can act on."""
-    path = Path(path)
-    if not path.is_file():
-        raise FileNotFoundError(f"{path}: there is no such file")
-    if is_torchscript(path):
-        raise CheckpointError(f"{path}: a TorchScript model; load it with torch.jit.load")
-    try:
-        return torch.load(path, map_location="cpu", weights_only=True, mmap=mmap)
-    except pickle.UnpicklingError as error:
-        raise CheckpointError(
-            f"{path}: holds Python code or objects besides tensors, which are never loaded; do not trust this file"
-        ) from error
-    except (RuntimeError, EOFError, OSError, zipfile.BadZipFile, KeyError) as error:
-        raise CheckpointError(f"{path}: damaged, get or write it again ({error})") from error
-
-
-def is_torchscript(path: str | Path) -> bool:
-    """Whether a file is a TorchScript program rather than a checkpoint. Raises ``CheckpointError`` for one that is no PyTorch file."""
-    if not zipfile.is_zipfile(path):
-        raise CheckpointError(f"{path}: truncated, or not a PyTorch file; get or write it again")
-    try:
-        with zipfile.ZipFile(path) as archive:
-            return any(name.endswith("/constants.pkl") for name in archive.namelist())
-    except zipfile.BadZipFile as error:
-        raise CheckpointError(f"{path}: damaged, get or write it again ({error})") from error
 
 
 def _config(kind: type, stored: dict[str, Any]) -> Any:

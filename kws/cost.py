@@ -10,8 +10,8 @@ import torch
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from kws.audio import SAMPLE_RATE
 from kws.checkpoint import stored_tensors
+from kws.data.audio import SAMPLE_RATE
 from kws.features import frames_in
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from kws.audio import SAMPLE_RATE
+from kws.data.audio import SAMPLE_RATE
 
 TOLERANCE = 0.5  # seconds after a keyword's end in which a detection hits it
 HOLD_OFF = 1.0  # seconds after a detection without another

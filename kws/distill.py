@@ -22,10 +22,10 @@ import torch
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from kws.cache import fingerprint, raw_weights
 from kws.checkpoint import load_model, load_provenance
-from kws.data import TrainingData
+from kws.data.storage import fingerprint, raw_weights
 from kws.split import require_split
+from kws.views import TrainingData
 
 VERSION = 1  # of what lessons hold: raise it when that changes, or students taught before would be taken for new ones
 BATCH = 256

@@ -9,13 +9,13 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from kws.audio import SAMPLE_RATE, fit_to_length
 from kws.checkpoint import Provenance, load_model, load_provenance
-from kws.data import TrainingData
+from kws.data.audio import SAMPLE_RATE, fit_to_length
 from kws.features import LogMel
 from kws.metrics import at_prevalence, bootstrap_interval, fa_fr_curve, one_minus_auc
 from kws.model import CRNN
 from kws.split import require_split
+from kws.views import TrainingData
 
 
 @torch.no_grad()

@@ -6,7 +6,7 @@ import warnings
 import torch
 from torch import Tensor, nn
 
-from kws.audio import SAMPLE_RATE
+from kws.data.audio import SAMPLE_RATE
 from kws.features import HIGHEST_POWER, HOP, LOWEST_POWER, WINDOW, LogMel, frames_in
 
 OPSET = 17

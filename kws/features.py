@@ -10,7 +10,7 @@ import torch
 import torchaudio
 from torch import Tensor, nn
 
-from kws.audio import SAMPLE_RATE, to_float
+from kws.data.audio import SAMPLE_RATE, to_float
 
 WINDOW = 400
 HOP = 160

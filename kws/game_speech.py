@@ -15,7 +15,7 @@ import numpy as np
 import soundfile
 from tqdm import tqdm
 
-from kws.corpora import CorpusError
+from kws.data.corpus import CorpusError
 
 RATE = 11_025  # Hz, of both games
 SKY_SPEECH = range(50_000, 55_000)  # numbers of the files that are lines

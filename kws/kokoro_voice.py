@@ -12,8 +12,8 @@ import torch
 import torchaudio
 from torch import Tensor
 
-from kws.audio import SAMPLE_RATE
-from kws.corpora import CorpusError
+from kws.data.audio import SAMPLE_RATE
+from kws.data.corpus import CorpusError
 from kws.neural_voice import IPA, STEP, ipa, open_session
 
 RATE = 24_000  # Hz, of what it says

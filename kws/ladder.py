@@ -9,15 +9,15 @@ from torch import nn
 from kws.architectures import Config
 from kws.checkpoint import load_model, load_provenance, save_model
 from kws.compress import fold_batch_norm
-from kws.data import TrainingData
+from kws.data.storage import replacing
 from kws.distill import DistillConfig, Lessons, mean_lessons, teach
 from kws.evaluate import judge_checkpoint, provenance
-from kws.files import replacing
 from kws.metrics import au_fa_fr, one_minus_auc
 from kws.model import CRNNConfig
 from kws.settings import Settings
 from kws.tc_resnet import TCResNetConfig
 from kws.train import Run, TrainConfig, train
+from kws.views import TrainingData
 
 FROM_LABELS = None
 FROM_LOGITS = DistillConfig(labels=0.1, logits=0.9, temperature=2.0)  # the ladder's recipe: the controls say why

@@ -17,7 +17,8 @@ from tabulate import tabulate
 from torch import nn
 from tqdm import tqdm
 
-from kws.checkpoint import CheckpointError, load_model
+from kws.checkpoint import load_model
+from kws.data.storage import CheckpointError
 from kws.export import WithFrontEnd, example, to_onnx, to_torchscript
 from kws.features import LogMel
 

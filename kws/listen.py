@@ -17,8 +17,8 @@ import soundfile
 import soxr
 import torch
 
-from kws.audio import SAMPLE_RATE, AudioError
-from kws.checkpoint import CheckpointError
+from kws.data.audio import SAMPLE_RATE, AudioError
+from kws.data.storage import CheckpointError
 from kws.detection import HOLD_OFF, Detection, Detector
 from kws.streaming import StreamingModel, load_stream
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from kws.cache import cached, fingerprint, raw_weights
+from kws.data.storage import cached, fingerprint, raw_weights
 from kws.scene_batches import Batch, batches_of
 from kws.scenes import SceneConfig, Sounds
 from kws.speech_embedding import SpeechEmbedding

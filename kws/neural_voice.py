@@ -12,8 +12,8 @@ import torch
 import torchaudio
 from torch import Tensor
 
-from kws.audio import SAMPLE_RATE
-from kws.corpora import CorpusError
+from kws.data.audio import SAMPLE_RATE
+from kws.data.corpus import CorpusError
 
 # espeak-ng's names of the phonemes of its English accents, where they are not the IPA's already.
 # fmt: off

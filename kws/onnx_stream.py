@@ -20,10 +20,9 @@ import onnxruntime
 import torch
 from torch import Tensor, nn
 
-from kws.checkpoint import CheckpointError
+from kws.data.storage import CheckpointError, replacing
 from kws.export import OPSET
 from kws.features import HOP, WINDOW
-from kws.files import replacing
 from kws.streaming import LOUDEST, StreamingCRNN, StreamingModel
 
 SOUND = ("samples", "frames")  # states that hold sound; the others hold what the network made of it

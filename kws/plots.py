@@ -8,10 +8,10 @@ import numpy as np
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from kws.audio import SAMPLE_RATE
-from kws.corpora import Corpus
+from kws.data.audio import SAMPLE_RATE
+from kws.data.corpus import Corpus
+from kws.data.storage import replacing
 from kws.features import HOP
-from kws.files import replacing
 from kws.latency import Latency
 from kws.metrics import fa_fr_curve
 from kws.report import Measured

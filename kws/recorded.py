@@ -7,9 +7,9 @@ import numpy as np
 from torch import Tensor
 from tqdm import tqdm
 
-from kws.audio import SAMPLE_RATE, read_audio, to_int16
-from kws.cache import cached, fingerprint
-from kws.corpora import CorpusError
+from kws.data.audio import SAMPLE_RATE, read_audio, to_int16
+from kws.data.corpus import CorpusError
+from kws.data.storage import cached, fingerprint
 
 VERSION = 1  # of how they are cut: raise it when that changes
 VALIDATION = "validation"  # the folder, below that of the recordings, of those that training must not hear

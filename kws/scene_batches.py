@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from kws.audio import SAMPLE_RATE
+from kws.data.audio import SAMPLE_RATE
 from kws.features import HOP, LogMel, frames_in
 from kws.scenes import SceneConfig, Sounds, make_scene
 from kws.speech_embedding import SpeechEmbedding

@@ -4,9 +4,9 @@ import os
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
-from kws.corpora import Corpus, CorpusError, folder_corpus, word_of
-from kws.download import ARCHIVES, download_speech_commands
-from kws.manifest import is_corpus_of
+from kws.data.corpus import Corpus, CorpusError, folder_corpus, word_of
+from kws.data.download import ARCHIVES, download_speech_commands
+from kws.data.manifest import is_corpus_of
 from kws.synthetic import SyntheticConfig, synthetic_corpus
 
 
@@ -18,7 +18,7 @@ class Settings:
         corpus: "synthetic" (made on the spot), "speech_commands_v0.01" or "speech_commands_v0.02" (downloaded), or a folder of that shape.
         keyword: the word to hear; for the synthetic corpus any word.
         seeds: models trained of each kind, from seed 0 (but four teachers in ``experiments.ipynb``, and at most two of each kind in ``streaming.ipynb``).
-        epochs: of each training. views: augmented views of each training clip; 0 is as many as ``kws.data.enough_views`` says.
+        epochs: of each training. views: augmented views of each training clip; 0 is as many as ``kws.views.enough_views`` says.
         clips: size of the synthetic corpus.
         scenes: of the streaming models' training. talk: folder of recorded talk without the keyword, on which false alarms are counted; "" is
             synthetic talk by other voices. voices: folder of neural voices, Piper's or Kokoro's, that say half of the talk to train on; "" is
@@ -106,6 +106,6 @@ class Settings:
         manifest = Path("weights") / self.keyword / "manifest.csv"
         if not is_corpus_of(corpus, manifest):
             raise CorpusError(
-                f"{manifest} does not list the clips of corpus {corpus.name!r}: write it first (python -m kws.manifest write)"
+                f"{manifest} does not list the clips of corpus {corpus.name!r}: write it first (python -m kws.data.manifest write)"
             )
         return self.keyword

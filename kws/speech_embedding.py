@@ -11,8 +11,8 @@ import torch
 import torchaudio
 from torch import Tensor, nn
 
-from kws.audio import SAMPLE_RATE
-from kws.checkpoint import CheckpointError
+from kws.data.audio import SAMPLE_RATE
+from kws.data.storage import CheckpointError
 from kws.features import HOP
 
 SIZE = 96  # features a step

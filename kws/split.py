@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from kws.corpora import Corpus, CorpusError
+from kws.data.corpus import Corpus, CorpusError
 
 SUBSETS = ("train", "validation", "test")
 

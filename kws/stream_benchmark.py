@@ -14,8 +14,8 @@ import torch
 from tabulate import tabulate
 from tqdm import tqdm
 
-from kws.audio import SAMPLE_RATE
-from kws.checkpoint import CheckpointError
+from kws.data.audio import SAMPLE_RATE
+from kws.data.storage import CheckpointError
 from kws.onnx_stream import OnnxStream
 from kws.stream_report import largest_difference
 from kws.streaming import load_stream

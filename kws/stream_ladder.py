@@ -5,11 +5,10 @@ import math
 from dataclasses import replace
 from pathlib import Path
 
-from kws.cache import cached, fingerprint
 from kws.checkpoint import save_model
 from kws.compress import fold_batch_norm
-from kws.corpora import load_noises
-from kws.data import ClipData
+from kws.data.corpus import load_noises
+from kws.data.storage import cached, fingerprint
 from kws.distill import DistillConfig
 from kws.evaluate import provenance
 from kws.ladder import BEYOND, TEACHER, Rung, seed_path
@@ -25,6 +24,7 @@ from kws.stream_training import EMBEDDING, LABELS, SceneData, StreamLessons, add
 from kws.talk import VERSION as TALK_VERSION
 from kws.talk import Talk, synthetic_talk
 from kws.train import Run, TrainConfig
+from kws.views import ClipData
 from kws.voices import files_of, find_voices, open_voice
 
 PULL = {"layers": 0.1, "pairs": (("recurrent.0", EMBEDDING),)}

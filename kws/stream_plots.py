@@ -7,7 +7,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from kws.audio import SAMPLE_RATE
+from kws.data.audio import SAMPLE_RATE
 from kws.detection import TOLERANCE, Detection, WorkingPoint, step_times
 from kws.features import HOP, LogMel
 from kws.plots import KEYWORD_COLOUR

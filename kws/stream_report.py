@@ -8,7 +8,7 @@ import torch
 from tabulate import tabulate
 from torch import Tensor, nn
 
-from kws.audio import SAMPLE_RATE, read_audio, to_float
+from kws.data.audio import SAMPLE_RATE, read_audio, to_float
 from kws.detection import Heard, WorkingPoint, working_points
 from kws.evaluate import keyword_probability
 from kws.features import HOP

@@ -18,8 +18,7 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from kws.architectures import Config
-from kws.cache import cached, fingerprint, raw_weights
-from kws.data import ClipData, TrainingData, digest
+from kws.data.storage import cached, fingerprint, raw_weights
 from kws.distill import DistillConfig, alignment, tap
 from kws.metrics import au_fa_fr
 from kws.scene_batches import BATCH, IGNORED, OVER, batches_of
@@ -30,6 +29,7 @@ from kws.stream_teacher import StreamTeacher, StreamTeacherConfig
 from kws.streaming import StreamingCRNN
 from kws.train import VERSION as TRAIN_VERSION
 from kws.train import Run, TrainConfig, Trainer, TrainingError, drive
+from kws.views import ClipData, TrainingData, digest
 
 VERSION = 7  # of scenes, talk, labels and loss: raise it when one changes, or finished runs would be taken for new ones
 EMBEDDING = "embedding"  # what layers are paired with

@@ -25,8 +25,9 @@ from typing import Final, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from kws.audio import SAMPLE_RATE
-from kws.checkpoint import CheckpointError, is_torchscript, load_model, load_provenance, save_whole
+from kws.checkpoint import load_model, load_provenance
+from kws.data.audio import SAMPLE_RATE
+from kws.data.storage import CheckpointError, is_torchscript, save_whole
 from kws.features import HIGHEST_POWER, HOP, LOWEST_POWER, WINDOW, LogMel, frames_in
 from kws.model import CRNN
 

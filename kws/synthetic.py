@@ -20,9 +20,9 @@ import torchaudio
 from torch import Tensor
 from tqdm import tqdm
 
-from kws.acoustics import coloured_noise, convolve, mix_at_snr, power, room_responses
-from kws.audio import SAMPLE_RATE, fit_to_length, to_int16
-from kws.corpora import NOISE_FOLDER, Corpus, CorpusError, folder_corpus, normal_keyword, word_of
+from kws.data.acoustics import coloured_noise, convolve, mix_at_snr, power, room_responses
+from kws.data.audio import SAMPLE_RATE, fit_to_length, to_int16
+from kws.data.corpus import NOISE_FOLDER, Corpus, CorpusError, folder_corpus, normal_keyword, word_of
 from kws.espeak import Espeak
 
 # fmt: off

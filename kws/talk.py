@@ -13,9 +13,9 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from kws.acoustics import convolve
-from kws.audio import SAMPLE_RATE, to_int16
-from kws.corpora import CorpusError
+from kws.data.acoustics import convolve
+from kws.data.audio import SAMPLE_RATE, to_int16
+from kws.data.corpus import CorpusError
 from kws.synthetic import (
     SIMILAR,
     Mouth,

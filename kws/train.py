@@ -13,14 +13,13 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from tqdm import tqdm
 
 from kws.architectures import Config, build
-from kws.augment import spec_augment
-from kws.cache import fingerprint
-from kws.checkpoint import CheckpointError, load_safely, save_whole
-from kws.data import TrainingData
+from kws.data.augment import spec_augment
+from kws.data.storage import CheckpointError, fingerprint, load_safely, save_whole
 from kws.distill import Distillation, DistillConfig, Lessons, tap
 from kws.evaluate import probabilities
 from kws.metrics import au_fa_fr
 from kws.model import CRNNConfig
+from kws.views import TrainingData
 
 VERSION = 3  # of what the code below does with a config: raise it when that changes, or finished runs would be taken for new ones
 

@@ -11,7 +11,7 @@ from typing import Final
 import torch
 from torch import Tensor, nn
 
-from kws.audio import SAMPLE_RATE
+from kws.data.audio import SAMPLE_RATE
 from kws.streaming import LOUDEST, StreamingModel, checked
 
 BACK = 1.0  # seconds before the small model wakes it from which the larger one hears: what its attention pools

@@ -3,7 +3,7 @@
 import json
 from pathlib import Path
 
-from kws.corpora import CorpusError
+from kws.data.corpus import CorpusError
 from kws.kokoro_voice import KokoroVoice
 from kws.neural_voice import NeuralVoice
 

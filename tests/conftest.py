@@ -7,7 +7,7 @@ import pytest
 import soundfile
 import torch
 
-from kws.corpora import Corpus, folder_corpus
+from kws.data.corpus import Corpus, folder_corpus
 
 torch.set_num_threads(1)  # the models are tiny: more threads cost more than they bring
 

@@ -1,8 +1,8 @@
 import pytest
 import torch
 
-from kws.acoustics import coloured_noise, convolve, mix_at_snr, power, room_responses
-from kws.augment import WaveformAugmentation, augment_waveforms, change_speed_and_shift, spec_augment
+from kws.data.acoustics import coloured_noise, convolve, mix_at_snr, power, room_responses
+from kws.data.augment import WaveformAugmentation, augment_waveforms, change_speed_and_shift, spec_augment
 
 
 def generator(seed=0):

@@ -12,9 +12,8 @@ import torch
 
 import kws
 from kws import CRNN, CRNNConfig, load_model, save_model, size_in_bytes
-from kws.cache import cached
-from kws.checkpoint import CheckpointError, Provenance, load_provenance, read_checkpoint, save_whole
-from kws.files import replacing
+from kws.checkpoint import Provenance, load_provenance, read_checkpoint
+from kws.data.storage import CheckpointError, cached, replacing, save_whole
 
 PROVENANCE = Provenance("happy", "tones", "abc", "published", 0, 1, {"test 1-AUC": np.float64(0.001)})
 

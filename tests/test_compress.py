@@ -3,9 +3,10 @@ import io
 import pytest
 import torch
 
-from kws.checkpoint import CheckpointError, Provenance, load_model, read_checkpoint, save_model
+from kws.checkpoint import Provenance, load_model, read_checkpoint, save_model
 from kws.compress import StorageError, fold_batch_norm, restore, store
 from kws.cost import size_in_bytes
+from kws.data.storage import CheckpointError
 from kws.model import CRNN, CRNNConfig
 from kws.tc_resnet import TCResNet
 

@@ -6,9 +6,9 @@ import soundfile
 import torch
 from conftest import tone
 
-from kws.audio import AudioError, fit_to_length, read_audio, to_float, to_int16
-from kws.corpora import CorpusError, folder_corpus, load_clips, load_noises
-from kws.data import decode
+from kws.data.audio import AudioError, fit_to_length, read_audio, to_float, to_int16
+from kws.data.corpus import CorpusError, folder_corpus, load_clips, load_noises
+from kws.views import decode
 
 
 def test_folder_corpus(tone_corpus):

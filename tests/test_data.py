@@ -7,12 +7,12 @@ import torch
 from conftest import tone
 
 from kws.checkpoint import Provenance, save_model
-from kws.corpora import folder_corpus
-from kws.data import decode, enough_views, training_data
+from kws.data.corpus import folder_corpus
 from kws.evaluate import judge, judge_checkpoint, keyword_probability
 from kws.features import LogMel
 from kws.model import CRNN
 from kws.split import SplitMismatch, published_split, speaker_split
+from kws.views import decode, enough_views, training_data
 
 
 @pytest.fixture(scope="module")

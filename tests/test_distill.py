@@ -5,7 +5,6 @@ import pytest
 import torch
 
 from kws.checkpoint import Provenance, save_model
-from kws.data import decode, training_data
 from kws.distill import (
     Distillation,
     DistillConfig,
@@ -22,6 +21,7 @@ from kws.model import CRNN, CRNNConfig
 from kws.split import SplitMismatch, published_split, speaker_split
 from kws.tc_resnet import TCResNet
 from kws.train import TrainConfig, Trainer, train
+from kws.views import decode, training_data
 
 TEACHER = CRNNConfig(stride=(4, 8), norm=True, relu=True, hidden=16)
 STUDENT = CRNNConfig(

@@ -7,9 +7,9 @@ import threading
 
 import pytest
 
-from kws import download
-from kws.corpora import folder_corpus
-from kws.download import DownloadError, download_speech_commands, fetch, unpack
+from kws.data import download
+from kws.data.corpus import folder_corpus
+from kws.data.download import DownloadError, download_speech_commands, fetch, unpack
 
 
 class Server(http.server.BaseHTTPRequestHandler):

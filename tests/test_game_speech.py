@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from kws.corpora import CorpusError
+from kws.data.corpus import CorpusError
 from kws.game_speech import RATE, save_lines, sky_lines, unpack_rnc
 
 

@@ -9,7 +9,7 @@ import pytest
 import torch
 from onnx import TensorProto, helper
 
-from kws.corpora import CorpusError
+from kws.data.corpus import CorpusError
 from kws.espeak import Espeak
 from kws.kokoro_voice import STYLE, KokoroVoice, letters
 from kws.talk import CONSONANTS, VOWELS, WORDS

@@ -8,12 +8,12 @@ from kws.architectures import build
 from kws.checkpoint import load_model, load_provenance, save_model
 from kws.compress import fold_batch_norm
 from kws.cost import count_macs, count_parameters, size_in_bytes
-from kws.data import decode, training_data
 from kws.distill import DistillConfig, teach
 from kws.evaluate import judge_checkpoint, provenance
 from kws.metrics import one_minus_auc
 from kws.settings import Settings
 from kws.split import SPLITS
+from kws.views import decode, training_data
 
 PUBLISHED = {  # name: parameters and speed-up as published
     "peer_rnn_2546": (2546, 8.507),

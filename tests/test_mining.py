@@ -6,7 +6,6 @@ import pytest
 import torch
 
 from kws import mining
-from kws.data import decode
 from kws.mining import add_hardest, hardest
 from kws.model import CRNN, CRNNConfig
 from kws.scene_batches import batches_of
@@ -16,6 +15,7 @@ from kws.split import speaker_split
 from kws.stream_teacher import StreamTeacher, StreamTeacherConfig
 from kws.stream_training import stream_data, teach_stream
 from kws.streaming import StreamingCRNN
+from kws.views import decode
 
 CONFIG = SceneConfig(seconds=1.5)
 SHAPE = CRNNConfig(pool=(2, 5), channels=4, kernel=(6, 4), stride=(3, 2), hidden=8, layers=1)

@@ -9,7 +9,7 @@ import pytest
 import torch
 from onnx import TensorProto, helper
 
-from kws.corpora import CorpusError
+from kws.data.corpus import CorpusError
 from kws.espeak import Espeak
 from kws.neural_voice import NeuralVoice, ipa
 from kws.stream_ladder import _talk

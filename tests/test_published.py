@@ -7,14 +7,14 @@ import torch
 
 import kws
 from kws.checkpoint import load_provenance, stored_tensors
-from kws.corpora import folder_corpus
-from kws.data import decode, training_data
+from kws.data.corpus import folder_corpus
+from kws.data.manifest import is_corpus_of
 from kws.evaluate import judge_checkpoint
-from kws.manifest import is_corpus_of
 from kws.metrics import at_prevalence, one_minus_auc
 from kws.report import BARS
 from kws.split import SPLITS
 from kws.stream_teacher import StreamTeacher
+from kws.views import decode, training_data
 
 WEIGHTS = Path(__file__).parents[1] / "weights" / "happy"
 BASE = ["base_model.pt", "base_model_speaker_disjoint.pt"]

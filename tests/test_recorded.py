@@ -7,7 +7,7 @@ import pytest
 import soundfile
 import torch
 
-from kws.corpora import CorpusError
+from kws.data.corpus import CorpusError
 from kws.recorded import cut_at_pauses, recorded_phrases
 from kws.scenes import SceneConfig, Sounds, Word, make_scene
 

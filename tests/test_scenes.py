@@ -7,7 +7,6 @@ import pytest
 import torch
 
 from kws import talk as talk_module
-from kws.data import decode
 from kws.distill import DistillConfig, alignment
 from kws.model import CRNN, CRNNConfig
 from kws.scene_batches import IGNORED, OVER, batches_of, frame_labels
@@ -21,6 +20,7 @@ from kws.streaming import StreamingCRNN
 from kws.synthetic import Mouth
 from kws.talk import Talk, _holds, synthetic_talk
 from kws.train import TrainConfig, Trainer
+from kws.views import decode
 
 QUIET = SceneConfig(
     noise_share=0.0,

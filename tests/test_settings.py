@@ -3,8 +3,8 @@ from pathlib import Path
 
 import pytest
 
-from kws.corpora import CorpusError, folder_corpus
-from kws.manifest import is_corpus_of, read_manifest, rebuild, write_manifest
+from kws.data.corpus import CorpusError, folder_corpus
+from kws.data.manifest import is_corpus_of, read_manifest, rebuild, write_manifest
 from kws.settings import Settings
 
 

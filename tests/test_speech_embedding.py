@@ -5,7 +5,7 @@ import onnxruntime
 import pytest
 import torch
 
-from kws.checkpoint import CheckpointError
+from kws.data.storage import CheckpointError
 from kws.speech_embedding import SpeechEmbedding, embedded_steps, load_speech_embedding
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of the exporter

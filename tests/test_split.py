@@ -4,7 +4,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from kws.corpora import Clip, Corpus, CorpusError, folder_corpus
+from kws.data.corpus import Clip, Corpus, CorpusError, folder_corpus
 from kws.split import SplitMismatch, check_no_leak, published_split, require_split, shared_speakers, speaker_split
 
 

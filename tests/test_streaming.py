@@ -9,7 +9,7 @@ import pytest
 import torch
 
 import kws
-from kws.checkpoint import CheckpointError
+from kws.data.storage import CheckpointError
 from kws.features import LogMel
 from kws.model import CRNN, CRNNConfig
 from kws.onnx_stream import OnnxStream

@@ -3,8 +3,8 @@ import pytest
 import soundfile
 import torch
 
-from kws.audio import to_float
-from kws.corpora import CorpusError, load_clips
+from kws.data.audio import to_float
+from kws.data.corpus import CorpusError, load_clips
 from kws.espeak import Espeak
 from kws.synthetic import SyntheticConfig, similar_words, synthetic_corpus
 

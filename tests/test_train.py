@@ -9,12 +9,12 @@ from pathlib import Path
 import pytest
 import torch
 
-from kws.data import TrainingData, decode, training_data
 from kws.evaluate import judge
 from kws.metrics import au_fa_fr
 from kws.model import CRNNConfig
 from kws.split import published_split
 from kws.train import TrainConfig, Trainer, TrainingError, train
+from kws.views import TrainingData, decode, training_data
 
 SMALL = CRNNConfig(channels=3, stride=(4, 8), hidden=8, layers=1, norm=True, relu=True)
 SHORT = TrainConfig(epochs=4, batch=16, learning_rate=1e-2, average=0.9, masks=1)
@@ -84,8 +84,8 @@ def test_a_stopped_run_resumes_to_the_same_weights(data, tmp_path, monkeypatch):
 
 SCRIPT = """
 import sys
-from kws.corpora import folder_corpus
-from kws.data import decode, training_data
+from kws.data.corpus import folder_corpus
+from kws.views import decode, training_data
 from kws.split import published_split
 from kws.train import train
 from test_train import SMALL, SHORT

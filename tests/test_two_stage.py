@@ -5,7 +5,7 @@ import pytest
 import torch
 from test_streaming import WEIGHTS, cutting, sound, stream
 
-from kws.audio import read_audio
+from kws.data.audio import read_audio
 from kws.detection import Detector
 from kws.stream_report import StreamListener
 from kws.streaming import load_stream, save_stream, streaming_model

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from kws.audio import SAMPLE_RATE, AudioError, fit_to_length, read_audio, to_int16
+from kws.data.audio import SAMPLE_RATE, AudioError, fit_to_length, read_audio, to_int16
 
 CLIP_SAMPLES = SAMPLE_RATE
 NOISE_FOLDER = "_background_noise_"

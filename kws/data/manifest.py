@@ -11,8 +11,8 @@ from pathlib import Path
 import soundfile
 from tqdm import tqdm
 
-from kws.corpora import NOISE_FOLDER, SUFFIXES, Corpus, CorpusError, folder_corpus
-from kws.files import replacing
+from kws.data.corpus import NOISE_FOLDER, SUFFIXES, Corpus, CorpusError, folder_corpus
+from kws.data.storage import replacing
 
 COLUMNS = ("word", "clip", "speaker", "pcm_md5")
 

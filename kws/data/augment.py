@@ -5,8 +5,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from kws.acoustics import convolve, mix_at_snr, room_responses
-from kws.audio import SAMPLE_RATE, to_float
+from kws.data.acoustics import convolve, mix_at_snr, room_responses
+from kws.data.audio import SAMPLE_RATE, to_float
 
 
 @dataclass(frozen=True)

@@ -9,11 +9,11 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from kws.acoustics import mix_at_snr
-from kws.audio import to_float
-from kws.augment import WaveformAugmentation, augment_waveforms, cut_noises
-from kws.cache import cached, fingerprint
-from kws.corpora import CLIP_SAMPLES, Corpus, load_clips, load_noises
+from kws.data.acoustics import mix_at_snr
+from kws.data.audio import to_float
+from kws.data.augment import WaveformAugmentation, augment_waveforms, cut_noises
+from kws.data.corpus import CLIP_SAMPLES, Corpus, load_clips, load_noises
+from kws.data.storage import cached, fingerprint
 from kws.features import BATCH, N_MELS, LogMel, frames_in, log_mels
 from kws.split import Split, check_no_leak
 

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from kws.audio import SAMPLE_RATE
+from kws.data.audio import SAMPLE_RATE
 
 
 def power(waveforms: Tensor) -> Tensor:
