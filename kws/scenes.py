@@ -14,8 +14,8 @@ from torch import Tensor
 
 from kws.data.acoustics import convolve, room_responses
 from kws.data.audio import SAMPLE_RATE, to_float
-from kws.talk import Talk
 from kws.views import ClipData
+from kws.voices.talk import Talk
 
 FADE = SAMPLE_RATE // 100  # samples over which a cut piece fades in and out
 LEAST_BETWEEN = 2 * SAMPLE_RATE  # samples between the keywords of the long stream

@@ -7,7 +7,7 @@ from pathlib import Path
 from kws.data.corpus import Corpus, CorpusError, folder_corpus, word_of
 from kws.data.download import ARCHIVES, download_speech_commands
 from kws.data.manifest import is_corpus_of
-from kws.synthetic import SyntheticConfig, synthetic_corpus
+from kws.voices.synthetic import SyntheticConfig, synthetic_corpus
 
 
 @dataclass(frozen=True)

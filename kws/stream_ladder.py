@@ -21,11 +21,11 @@ from kws.speech_embedding import SpeechEmbedding, load_speech_embedding
 from kws.split import Split
 from kws.stream_teacher import StreamTeacherConfig
 from kws.stream_training import EMBEDDING, LABELS, SceneData, StreamLessons, add_scenes, stream_data, train_stream
-from kws.talk import VERSION as TALK_VERSION
-from kws.talk import Talk, synthetic_talk
 from kws.train import Run, TrainConfig
 from kws.views import ClipData
-from kws.voices import files_of, find_voices, open_voice
+from kws.voices.find import files_of, find_voices, open_voice
+from kws.voices.talk import VERSION as TALK_VERSION
+from kws.voices.talk import Talk, synthetic_talk
 
 PULL = {"layers": 0.1, "pairs": (("recurrent.0", EMBEDDING),)}
 FROM_TEACHER = DistillConfig(labels=0.1, logits=0.9, temperature=1.0)

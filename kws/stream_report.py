@@ -18,7 +18,7 @@ from kws.scenes import Scene
 from kws.speech_embedding import STEP, SpeechEmbedding
 from kws.stream_teacher import StreamTeacher
 from kws.streaming import StreamingCRNN, StreamingModel
-from kws.talk import synthetic_talk
+from kws.voices.talk import synthetic_talk
 
 WAYS = ("state carried on", "reset every second", "every last second")
 GAP_SECONDS = 0.5  # of silence between two recordings of talk

@@ -10,10 +10,10 @@ import torch
 from onnx import TensorProto, helper
 
 from kws.data.corpus import CorpusError
-from kws.espeak import Espeak
-from kws.kokoro_voice import STYLE, KokoroVoice, letters
-from kws.talk import CONSONANTS, VOWELS, WORDS
-from kws.voices import files_of, find_voices, open_voice
+from kws.voices.espeak import Espeak
+from kws.voices.find import files_of, find_voices, open_voice
+from kws.voices.kokoro import STYLE, KokoroVoice, letters
+from kws.voices.talk import CONSONANTS, VOWELS, WORDS
 
 ALPHABET = {letter: i for i, letter in enumerate("$ .abdefhijklmnoprstuvwzæðŋɑɔəɛɜɡɪɹʃʊʌʒʔˈˌθAIOTWYiʧʤᵻ")}
 SAMPLES = 240  # of noise for each letter

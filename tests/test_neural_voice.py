@@ -10,12 +10,12 @@ import torch
 from onnx import TensorProto, helper
 
 from kws.data.corpus import CorpusError
-from kws.espeak import Espeak
-from kws.neural_voice import NeuralVoice, ipa
 from kws.stream_ladder import _talk
-from kws.synthetic import COMMON_WORDS
-from kws.talk import CONSONANTS, VOWELS, WORDS, synthetic_talk
-from kws.voices import find_voices
+from kws.voices.espeak import Espeak
+from kws.voices.find import find_voices
+from kws.voices.piper import NeuralVoice, ipa
+from kws.voices.synthetic import COMMON_WORDS
+from kws.voices.talk import CONSONANTS, VOWELS, WORDS, synthetic_talk
 
 SIGNS = {sign: [i] for i, sign in enumerate("_^$ abdehijklmnoprstuvwzæðŋɐɑɔəɚɛɜɡɪɫɹɾʃʊʌʒʔˈˌːθfxᵻ\u0329")}
 SAMPLES = 100  # of noise for each id

@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 import torch
 
-from kws import talk as talk_module
 from kws.distill import DistillConfig, alignment
 from kws.model import CRNN, CRNNConfig
 from kws.scene_batches import IGNORED, OVER, batches_of, frame_labels
@@ -17,10 +16,11 @@ from kws.stream_ladder import STREAMING_BASE
 from kws.stream_teacher import StreamTeacherConfig
 from kws.stream_training import StreamTrainer, step_frames, stream_data, teach_stream, train_stream
 from kws.streaming import StreamingCRNN
-from kws.synthetic import Mouth
-from kws.talk import Talk, _holds, synthetic_talk
 from kws.train import TrainConfig, Trainer
 from kws.views import decode
+from kws.voices import talk as talk_module
+from kws.voices.synthetic import Mouth
+from kws.voices.talk import Talk, _holds, synthetic_talk
 
 QUIET = SceneConfig(
     noise_share=0.0,

@@ -5,8 +5,8 @@ import torch
 
 from kws.data.audio import to_float
 from kws.data.corpus import CorpusError, load_clips
-from kws.espeak import Espeak
-from kws.synthetic import SyntheticConfig, similar_words, synthetic_corpus
+from kws.voices.espeak import Espeak
+from kws.voices.synthetic import SyntheticConfig, similar_words, synthetic_corpus
 
 SMALL = SyntheticConfig(clips=90, speakers=20)
 
@@ -41,7 +41,7 @@ def test_same_seed_same_sound(sheila, tmp_path):
 
 def test_it_is_made_once(sheila, monkeypatch):
     folder, corpus = sheila
-    monkeypatch.setattr("kws.synthetic._clips", lambda *_: pytest.fail("made again"))
+    monkeypatch.setattr("kws.voices.find.synthetic._clips", lambda *_: pytest.fail("made again"))
     assert synthetic_corpus("Sheila ", folder, SMALL, progress=False).clips == corpus.clips
 
 

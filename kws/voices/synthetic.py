@@ -23,7 +23,7 @@ from tqdm import tqdm
 from kws.data.acoustics import coloured_noise, convolve, mix_at_snr, power, room_responses
 from kws.data.audio import SAMPLE_RATE, fit_to_length, to_int16
 from kws.data.corpus import NOISE_FOLDER, Corpus, CorpusError, folder_corpus, normal_keyword, word_of
-from kws.espeak import Espeak
+from kws.voices.espeak import Espeak
 
 # fmt: off
 COMMON_WORDS = (

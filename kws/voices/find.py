@@ -4,8 +4,8 @@ import json
 from pathlib import Path
 
 from kws.data.corpus import CorpusError
-from kws.kokoro_voice import KokoroVoice
-from kws.neural_voice import NeuralVoice
+from kws.voices.kokoro import KokoroVoice
+from kws.voices.piper import NeuralVoice
 
 Voice = NeuralVoice | KokoroVoice
 

@@ -16,7 +16,8 @@ from tqdm import tqdm
 from kws.data.acoustics import convolve
 from kws.data.audio import SAMPLE_RATE, to_int16
 from kws.data.corpus import CorpusError
-from kws.synthetic import (
+from kws.voices.find import Voice
+from kws.voices.synthetic import (
     SIMILAR,
     Mouth,
     SyntheticConfig,
@@ -26,7 +27,6 @@ from kws.synthetic import (
     similar_words,
     trimmed,
 )
-from kws.voices import Voice
 
 # fmt: off
 WORDS = (

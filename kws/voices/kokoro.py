@@ -14,7 +14,7 @@ from torch import Tensor
 
 from kws.data.audio import SAMPLE_RATE
 from kws.data.corpus import CorpusError
-from kws.neural_voice import IPA, STEP, ipa, open_session
+from kws.voices.piper import IPA, STEP, ipa, open_session
 
 RATE = 24_000  # Hz, of what it says
 STYLE = 256  # numbers of a speaker's style, which is given for each number of letters
