@@ -12,8 +12,8 @@ import torch
 from torch import Tensor, nn
 
 from kws.data.storage import cached, fingerprint, raw_weights
-from kws.scene_batches import Batch, batches_of
-from kws.scenes import SceneConfig, Sounds
+from kws.scenes.batches import Batch, batches_of
+from kws.scenes.scene import SceneConfig, Sounds
 from kws.speech_embedding import SpeechEmbedding
 from kws.stream_teacher import StreamTeacher
 from kws.stream_training import VERSION, SceneData, over_scenes

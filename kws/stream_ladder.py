@@ -14,8 +14,8 @@ from kws.evaluate import provenance
 from kws.ladder import BEYOND, TEACHER, Rung, seed_path
 from kws.mining import add_hardest
 from kws.model import CRNNConfig
-from kws.recorded import recorded_phrases
-from kws.scenes import Sounds, halves, sounds_of
+from kws.scenes.recorded import recorded_phrases
+from kws.scenes.scene import Sounds, halves, sounds_of
 from kws.settings import Settings
 from kws.speech_embedding import SpeechEmbedding, load_speech_embedding
 from kws.split import Split

@@ -11,7 +11,7 @@ from kws.data.audio import SAMPLE_RATE
 from kws.detection import TOLERANCE, Detection, WorkingPoint, step_times
 from kws.features import HOP, LogMel
 from kws.plots import KEYWORD_COLOUR
-from kws.scenes import Scene
+from kws.scenes.scene import Scene
 
 
 def plot_scene(scene: Scene, labels: Tensor, heading: str) -> Figure:

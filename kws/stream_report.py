@@ -13,8 +13,8 @@ from kws.detection import Heard, WorkingPoint, working_points
 from kws.evaluate import keyword_probability
 from kws.features import HOP
 from kws.model import CRNN
-from kws.recorded import sound_files
-from kws.scenes import Scene
+from kws.scenes.recorded import sound_files
+from kws.scenes.scene import Scene
 from kws.speech_embedding import STEP, SpeechEmbedding
 from kws.stream_teacher import StreamTeacher
 from kws.streaming import StreamingCRNN, StreamingModel

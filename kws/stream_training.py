@@ -21,8 +21,8 @@ from kws.architectures import Config
 from kws.data.storage import cached, fingerprint, raw_weights
 from kws.distill import DistillConfig, alignment, tap
 from kws.metrics import au_fa_fr
-from kws.scene_batches import BATCH, IGNORED, OVER, batches_of
-from kws.scenes import SceneConfig, Sounds
+from kws.scenes.batches import BATCH, IGNORED, OVER, batches_of
+from kws.scenes.scene import SceneConfig, Sounds
 from kws.speech_embedding import SpeechEmbedding, embedded_steps
 from kws.split import Split
 from kws.stream_teacher import StreamTeacher, StreamTeacherConfig

@@ -8,8 +8,8 @@ import torch
 from kws import mining
 from kws.mining import add_hardest, hardest
 from kws.model import CRNN, CRNNConfig
-from kws.scene_batches import batches_of
-from kws.scenes import SceneConfig, sounds_of
+from kws.scenes.batches import batches_of
+from kws.scenes.scene import SceneConfig, sounds_of
 from kws.speech_embedding import SpeechEmbedding
 from kws.split import speaker_split
 from kws.stream_teacher import StreamTeacher, StreamTeacherConfig

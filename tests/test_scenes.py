@@ -8,8 +8,8 @@ import torch
 
 from kws.distill import DistillConfig, alignment
 from kws.model import CRNN, CRNNConfig
-from kws.scene_batches import IGNORED, OVER, batches_of, frame_labels
-from kws.scenes import SceneConfig, Sounds, Word, halves, long_stream, make_scene, sounds_of, word_bounds
+from kws.scenes.batches import IGNORED, OVER, batches_of, frame_labels
+from kws.scenes.scene import SceneConfig, Sounds, Word, halves, long_stream, make_scene, sounds_of, word_bounds
 from kws.speech_embedding import SpeechEmbedding, embedded_steps
 from kws.split import speaker_split
 from kws.stream_ladder import STREAMING_BASE

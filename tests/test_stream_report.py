@@ -7,7 +7,7 @@ from test_streaming import WEIGHTS, network, sound
 import kws
 from kws.detection import Detector, match
 from kws.model import CRNN, CRNNConfig
-from kws.scenes import Scene
+from kws.scenes.scene import Scene
 from kws.stream_report import WAYS, Listener, first_second_difference, points, points_table, talk_scene
 from kws.streaming import StreamingModel
 
