@@ -8,10 +8,10 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from kws.data.audio import SAMPLE_RATE
-from kws.detection import TOLERANCE, Detection, WorkingPoint, step_times
 from kws.features import HOP, LogMel
 from kws.plots import KEYWORD_COLOUR
 from kws.scenes.scene import Scene
+from kws.streaming.detection import TOLERANCE, Detection, WorkingPoint, step_times
 
 
 def plot_scene(scene: Scene, labels: Tensor, heading: str) -> Figure:

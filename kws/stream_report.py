@@ -9,7 +9,6 @@ from tabulate import tabulate
 from torch import Tensor, nn
 
 from kws.data.audio import SAMPLE_RATE, read_audio, to_float
-from kws.detection import Heard, WorkingPoint, working_points
 from kws.evaluate import keyword_probability
 from kws.features import HOP
 from kws.model import CRNN
@@ -17,7 +16,8 @@ from kws.scenes.recorded import sound_files
 from kws.scenes.scene import Scene
 from kws.speech_embedding import STEP, SpeechEmbedding
 from kws.stream_teacher import StreamTeacher
-from kws.streaming import StreamingCRNN, StreamingModel
+from kws.streaming.detection import Heard, WorkingPoint, working_points
+from kws.streaming.network import StreamingCRNN, StreamingModel
 from kws.voices.talk import synthetic_talk
 
 WAYS = ("state carried on", "reset every second", "every last second")

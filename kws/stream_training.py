@@ -26,7 +26,7 @@ from kws.scenes.scene import SceneConfig, Sounds
 from kws.speech_embedding import SpeechEmbedding, embedded_steps
 from kws.split import Split
 from kws.stream_teacher import StreamTeacher, StreamTeacherConfig
-from kws.streaming import StreamingCRNN
+from kws.streaming.network import StreamingCRNN
 from kws.train import VERSION as TRAIN_VERSION
 from kws.train import Run, TrainConfig, Trainer, TrainingError, drive
 from kws.views import ClipData, TrainingData, digest

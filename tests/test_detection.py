@@ -3,7 +3,7 @@ import math
 import numpy as np
 import pytest
 
-from kws.detection import (
+from kws.streaming.detection import (
     Detection,
     Detector,
     Heard,

@@ -1,4 +1,4 @@
-"""``python -m kws.listen``: any sound in, detections out, errors without a traceback."""
+"""``python -m kws.streaming.listen``: any sound in, detections out, errors without a traceback."""
 
 import os
 import subprocess
@@ -10,8 +10,8 @@ import pytest
 import soundfile
 import torch
 
-from kws.listen import file_blocks, main, resampled
-from kws.streaming import StreamingModel, save_stream, streaming_model
+from kws.streaming.listen import file_blocks, main, resampled
+from kws.streaming.network import StreamingModel, save_stream, streaming_model
 
 ROOT = Path(__file__).parents[1]
 WEIGHTS = ROOT / "weights" / "happy"
@@ -44,7 +44,7 @@ def test_a_file_of_any_rate(model, tmp_path, capsys, rate, channels):
 
 def test_raw_samples_from_standard_input(model):
     samples = (noise(2, 16_000)[:, 0] * 32767).astype("<i2")
-    command = [sys.executable, "-m", "kws.listen", str(model), "-", "--threshold", "0"]
+    command = [sys.executable, "-m", "kws.streaming.listen", str(model), "-", "--threshold", "0"]
     done = subprocess.run(command, input=samples.tobytes() + b"x", cwd=ROOT, capture_output=True)
     assert done.returncode == 0, done.stderr
     assert len(done.stdout.decode().splitlines()) == 2
@@ -52,7 +52,7 @@ def test_raw_samples_from_standard_input(model):
 
 def test_a_sound_file_on_standard_input_is_refused(model, tmp_path):
     soundfile.write(tmp_path / "a.wav", noise(1, 16_000), 16_000)
-    command = [sys.executable, "-m", "kws.listen", str(model), "-"]
+    command = [sys.executable, "-m", "kws.streaming.listen", str(model), "-"]
     done = subprocess.run(command, input=(tmp_path / "a.wav").read_bytes(), cwd=ROOT, capture_output=True)
     assert done.returncode == 2
     assert b"is a sound file" in done.stderr
@@ -108,7 +108,9 @@ def test_errors_are_told_without_a_traceback(model, tmp_path, arguments, message
     (tmp_path / "samples.raw").write_bytes(bytes(32_000))
     (tmp_path / "stream.onnx").write_bytes(b"onnx")
     filled = [a.format(folder=tmp_path, model=model, weights=WEIGHTS) for a in arguments]
-    done = subprocess.run([sys.executable, "-m", "kws.listen", *filled], cwd=ROOT, capture_output=True, text=True)
+    done = subprocess.run(
+        [sys.executable, "-m", "kws.streaming.listen", *filled], cwd=ROOT, capture_output=True, text=True
+    )
     assert done.returncode == 2
     assert message in done.stderr
     assert "Traceback" not in done.stderr
@@ -158,7 +160,7 @@ def test_memory_stays_flat(model, tmp_path):
             for _ in range(minutes):
                 file.write(noise(60, 44_100))
         program = (
-            "import resource, sys; from kws.listen import main; main(sys.argv[1:])"
+            "import resource, sys; from kws.streaming.listen import main; main(sys.argv[1:])"
             "; print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, file=sys.stderr)"
         )
         command = [sys.executable, "-c", program, str(model), str(path), "--threshold", "1"]

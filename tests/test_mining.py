@@ -14,7 +14,7 @@ from kws.speech_embedding import SpeechEmbedding
 from kws.split import speaker_split
 from kws.stream_teacher import StreamTeacher, StreamTeacherConfig
 from kws.stream_training import stream_data, teach_stream
-from kws.streaming import StreamingCRNN
+from kws.streaming.network import StreamingCRNN
 from kws.views import decode
 
 CONFIG = SceneConfig(seconds=1.5)

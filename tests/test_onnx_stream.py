@@ -5,10 +5,10 @@ import pytest
 import torch
 from test_streaming import SHAPES, WEIGHTS, cutting, network, sound
 
-from kws.onnx_stream import OneStep, OnnxStream, save_onnx_stream
 from kws.stream_benchmark import CHUNKS, measure, open_stream, table
 from kws.stream_report import largest_difference
-from kws.streaming import StreamingModel, save_stream, streaming_model
+from kws.streaming.network import StreamingModel, save_stream, streaming_model
+from kws.streaming.onnx_stream import OneStep, OnnxStream, save_onnx_stream
 
 
 @pytest.mark.parametrize("name", ["base_model", "rnn_fp16", "rnn_int8", "beyond", "peer_gru_3294", *SHAPES])

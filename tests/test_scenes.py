@@ -15,7 +15,7 @@ from kws.split import speaker_split
 from kws.stream_ladder import STREAMING_BASE
 from kws.stream_teacher import StreamTeacherConfig
 from kws.stream_training import StreamTrainer, step_frames, stream_data, teach_stream, train_stream
-from kws.streaming import StreamingCRNN
+from kws.streaming.network import StreamingCRNN
 from kws.train import TrainConfig, Trainer
 from kws.views import decode
 from kws.voices import talk as talk_module

@@ -5,11 +5,11 @@ import torch
 from test_streaming import WEIGHTS, network, sound
 
 import kws
-from kws.detection import Detector, match
 from kws.model import CRNN, CRNNConfig
 from kws.scenes.scene import Scene
 from kws.stream_report import WAYS, Listener, first_second_difference, points, points_table, talk_scene
-from kws.streaming import StreamingModel
+from kws.streaming.detection import Detector, match
+from kws.streaming.network import StreamingModel
 
 
 @pytest.fixture(scope="module")

@@ -12,8 +12,7 @@ import kws
 from kws.data.storage import CheckpointError
 from kws.features import LogMel
 from kws.model import CRNN, CRNNConfig
-from kws.onnx_stream import OnnxStream
-from kws.streaming import (
+from kws.streaming.network import (
     ProductConvolution,
     StreamingCRNN,
     StreamingModel,
@@ -21,6 +20,7 @@ from kws.streaming import (
     save_stream,
     streaming_model,
 )
+from kws.streaming.onnx_stream import OnnxStream
 from kws.tc_resnet import TCResNet
 
 WEIGHTS = Path(__file__).parents[1] / "weights" / "happy"

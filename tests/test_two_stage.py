@@ -6,10 +6,10 @@ import torch
 from test_streaming import WEIGHTS, cutting, sound, stream
 
 from kws.data.audio import read_audio
-from kws.detection import Detector
 from kws.stream_report import StreamListener
-from kws.streaming import load_stream, save_stream, streaming_model
-from kws.two_stage import AWAKE, BACK, TwoStage
+from kws.streaming.detection import Detector
+from kws.streaming.network import load_stream, save_stream, streaming_model
+from kws.streaming.two_stage import AWAKE, BACK, TwoStage
 
 
 def stages(first="beyond", second="base_model"):

@@ -23,7 +23,7 @@ from torch import Tensor, nn
 from kws.data.storage import CheckpointError, replacing
 from kws.export import OPSET
 from kws.features import HOP, WINDOW
-from kws.streaming import LOUDEST, StreamingCRNN, StreamingModel
+from kws.streaming.network import LOUDEST, StreamingCRNN, StreamingModel
 
 SOUND = ("samples", "frames")  # states that hold sound; the others hold what the network made of it
 STATES = (*SOUND, "recurrent", "past")
@@ -120,7 +120,7 @@ class OnnxStream:
     """A saved ONNX stream: ``stream(chunk)`` takes samples (any number,) float32 or int16, gives the probabilities of the new steps.
 
     One object is one stream: a copy would share its state. Attributes: keyword, threshold, smoothing, step_samples, first_sample, as of
-    ``kws.streaming.StreamingModel``.
+    ``kws.streaming.network.StreamingModel``.
     """
 
     def __init__(self, path: str | Path):

@@ -271,7 +271,7 @@ class StreamingModel(nn.Module):
     """What ``streaming_<name>.pt`` holds: ``model(chunk)`` and ``model.reset()``. It runs with torch alone.
 
     Attributes:
-        keyword: what it hears. threshold: of the probability, a good working point (see ``kws.detection``).
+        keyword: what it hears. threshold: of the probability, a good working point (see ``kws.streaming.detection``).
         smoothing: number of steps whose mean probability is compared with it.
         sample_rate: 16000. step_samples: between two probabilities. first_sample: heard when the first one is there.
     """
@@ -336,7 +336,7 @@ def streaming_model(
 
 
 def save_stream(model: nn.Module, path: str | Path) -> None:
-    """Write a streaming model as TorchScript, whole or not at all. TorchScript is deprecated (torch 2.11 warns), but works; see also ``kws.onnx_stream``."""
+    """Write a streaming model as TorchScript, whole or not at all. TorchScript is deprecated (torch 2.11 warns), but works; see also ``kws.streaming.onnx_stream``."""
     fresh = copy.deepcopy(model)
     fresh.reset()
     buffer = io.BytesIO()  # by way of memory, as ``save_model``: the same model is the same bytes

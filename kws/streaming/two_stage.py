@@ -12,14 +12,14 @@ import torch
 from torch import Tensor, nn
 
 from kws.data.audio import SAMPLE_RATE
-from kws.streaming import LOUDEST, StreamingModel, checked
+from kws.streaming.network import LOUDEST, StreamingModel, checked
 
 BACK = 1.0  # seconds before the small model wakes it from which the larger one hears: what its attention pools
 AWAKE = 0.6  # seconds for which it goes on hearing after the small one was last sure
 
 
 class TwoStage(nn.Module):
-    """A streaming model made of two, with what ``kws.streaming.StreamingModel`` has, on the CPU; ``save_stream`` writes it as one file.
+    """A streaming model made of two, with what ``kws.streaming.network.StreamingModel`` has, on the CPU; ``save_stream`` writes it as one file.
 
     Args:
         first: listens always.

@@ -1,4 +1,4 @@
-"""``python -m kws.listen MODEL [FILE]``: print each detection of a streaming model in a sound file, standard input or the microphone.
+"""``python -m kws.streaming.listen MODEL [FILE]``: print each detection of a streaming model in a sound file, standard input or the microphone.
 
 MODEL is a ``streaming_<name>.pt``, or any checkpoint of a CRNN, which is then asked about every last second. FILE is a sound file of any
 length, rate and number of channels; ``-`` is raw 16-bit little-endian mono PCM from standard input; without FILE the microphone is
@@ -19,8 +19,8 @@ import torch
 
 from kws.data.audio import SAMPLE_RATE, AudioError
 from kws.data.storage import CheckpointError
-from kws.detection import HOLD_OFF, Detection, Detector
-from kws.streaming import StreamingModel, load_stream
+from kws.streaming.detection import HOLD_OFF, Detection, Detector
+from kws.streaming.network import StreamingModel, load_stream
 
 BLOCK_SECONDS = 0.2  # of a live source: how often it is asked
 FILE_BLOCK_SECONDS = 2.0
@@ -29,7 +29,9 @@ BAR = 20
 
 def main(arguments: list[str] | None = None) -> int:
     """The command line; the exit status is 0, or 2 after an error, which is told on standard error."""
-    parser = argparse.ArgumentParser(prog="python -m kws.listen", description="Print each detection of a keyword.")
+    parser = argparse.ArgumentParser(
+        prog="python -m kws.streaming.listen", description="Print each detection of a keyword."
+    )
     parser.add_argument("model", help="weights/<keyword>/streaming_<name>.pt, or a checkpoint")
     parser.add_argument("file", nargs="?", help="a sound file, or - for raw 16-bit mono PCM; left out: the microphone")
     parser.add_argument("--rate", type=int, default=SAMPLE_RATE, help="samples a second of raw PCM (default: 16000)")
