@@ -3,8 +3,8 @@
 from torch import nn
 
 from kws.model import CRNN, CRNNConfig
-from kws.stream_teacher import StreamTeacher, StreamTeacherConfig
-from kws.tc_resnet import TCResNet, TCResNetConfig
+from kws.research.stream_teacher import StreamTeacher, StreamTeacherConfig
+from kws.research.tc_resnet import TCResNet, TCResNetConfig
 
 ARCHITECTURES = {
     "CRNN": (CRNN, CRNNConfig),

@@ -8,7 +8,7 @@ from tabulate import tabulate
 from kws.checkpoint import load_model, stored_tensors
 from kws.cost import count_macs, count_macs_exactly, count_parameters, score, size_in_bytes
 from kws.evaluate import Quality, judge_checkpoint, quality
-from kws.ladder import seed_path
+from kws.research.ladder import seed_path
 from kws.views import TrainingData
 
 

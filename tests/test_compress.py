@@ -8,7 +8,7 @@ from kws.compress import StorageError, fold_batch_norm, restore, store
 from kws.cost import size_in_bytes
 from kws.data.storage import CheckpointError
 from kws.model import CRNN, CRNNConfig
-from kws.tc_resnet import TCResNet
+from kws.research.tc_resnet import TCResNet
 
 TINY = CRNNConfig(pool=(2, 5), channels=4, kernel=(6, 4), stride=(3, 2), relu=True, hidden=12, layers=1)
 PROVENANCE = Provenance("happy", "tones", "f" * 64, "published", 0, 1, {"test 1-AUC": 0.01})

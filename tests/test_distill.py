@@ -18,8 +18,8 @@ from kws.distill import (
 )
 from kws.evaluate import provenance
 from kws.model import CRNN, CRNNConfig
+from kws.research.tc_resnet import TCResNet
 from kws.split import SplitMismatch, published_split, speaker_split
-from kws.tc_resnet import TCResNet
 from kws.train import TrainConfig, Trainer, train
 from kws.views import decode, training_data
 

@@ -7,7 +7,7 @@ from kws.export import MatrixLogMel, WithFrontEnd, example, to_onnx, to_torchscr
 from kws.features import LogMel
 from kws.latency import RUNTIMES, measure, table
 from kws.model import CRNN, CRNNConfig
-from kws.tc_resnet import TCResNet
+from kws.research.tc_resnet import TCResNet
 
 MODELS = {
     "base": CRNN(CRNNConfig()),

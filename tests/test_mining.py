@@ -5,15 +5,15 @@ from dataclasses import replace
 import pytest
 import torch
 
-from kws import mining
-from kws.mining import add_hardest, hardest
 from kws.model import CRNN, CRNNConfig
+from kws.research import mining
+from kws.research.mining import add_hardest, hardest
+from kws.research.speech_embedding import SpeechEmbedding
+from kws.research.stream_teacher import StreamTeacher, StreamTeacherConfig
+from kws.research.stream_training import stream_data, teach_stream
 from kws.scenes.batches import batches_of
 from kws.scenes.scene import SceneConfig, sounds_of
-from kws.speech_embedding import SpeechEmbedding
 from kws.split import speaker_split
-from kws.stream_teacher import StreamTeacher, StreamTeacherConfig
-from kws.stream_training import stream_data, teach_stream
 from kws.streaming.network import StreamingCRNN
 from kws.views import decode
 

@@ -10,7 +10,7 @@ import torch
 from onnx import TensorProto, helper
 
 from kws.data.corpus import CorpusError
-from kws.stream_ladder import _talk
+from kws.research.stream_ladder import _talk
 from kws.voices.espeak import Espeak
 from kws.voices.find import find_voices
 from kws.voices.piper import NeuralVoice, ipa
@@ -160,7 +160,7 @@ def test_the_talk_of_a_voice_is_all_its_own(voice):
 
 def test_half_of_the_talk_is_theirs_and_kept(voice, tmp_path, monkeypatch):
     """Two voices say a quarter each, espeak-ng the rest in two parts; what is said is found again, part by part."""
-    monkeypatch.setattr("kws.stream_ladder.PART_MINUTES", 0.21)
+    monkeypatch.setattr("kws.research.stream_ladder.PART_MINUTES", 0.21)
     other = write_voice(tmp_path / "other.onnx", speakers=2)
     cache = tmp_path / "cache"
 

@@ -12,8 +12,8 @@ from kws.data.manifest import is_corpus_of
 from kws.evaluate import judge_checkpoint
 from kws.metrics import at_prevalence, one_minus_auc
 from kws.report import BARS
+from kws.research.stream_teacher import StreamTeacher
 from kws.split import SPLITS
-from kws.stream_teacher import StreamTeacher
 from kws.views import decode, training_data
 
 WEIGHTS = Path(__file__).parents[1] / "weights" / "happy"

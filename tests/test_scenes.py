@@ -8,13 +8,13 @@ import torch
 
 from kws.distill import DistillConfig, alignment
 from kws.model import CRNN, CRNNConfig
+from kws.research.speech_embedding import SpeechEmbedding, embedded_steps
+from kws.research.stream_ladder import STREAMING_BASE
+from kws.research.stream_teacher import StreamTeacherConfig
+from kws.research.stream_training import StreamTrainer, step_frames, stream_data, teach_stream, train_stream
 from kws.scenes.batches import IGNORED, OVER, batches_of, frame_labels
 from kws.scenes.scene import SceneConfig, Sounds, Word, halves, long_stream, make_scene, sounds_of, word_bounds
-from kws.speech_embedding import SpeechEmbedding, embedded_steps
 from kws.split import speaker_split
-from kws.stream_ladder import STREAMING_BASE
-from kws.stream_teacher import StreamTeacherConfig
-from kws.stream_training import StreamTrainer, step_frames, stream_data, teach_stream, train_stream
 from kws.streaming.network import StreamingCRNN
 from kws.train import TrainConfig, Trainer
 from kws.views import decode

@@ -5,7 +5,7 @@ import pytest
 
 from kws.data.corpus import CorpusError, folder_corpus
 from kws.data.manifest import is_corpus_of, read_manifest, rebuild, write_manifest
-from kws.settings import Settings
+from kws.research.settings import Settings
 
 
 @pytest.fixture(autouse=True)

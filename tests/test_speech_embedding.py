@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from kws.data.storage import CheckpointError
-from kws.speech_embedding import SpeechEmbedding, embedded_steps, load_speech_embedding
+from kws.research.speech_embedding import SpeechEmbedding, embedded_steps, load_speech_embedding
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of the exporter
 

@@ -6,11 +6,12 @@ import pytest
 import torch
 from test_scenes import high_and_low
 
-from kws import load_model, stream_ladder
-from kws.ladder import seed_path
-from kws.settings import Settings
-from kws.speech_embedding import SpeechEmbedding
-from kws.stream_training import teach_stream
+from kws import load_model
+from kws.research import stream_ladder
+from kws.research.ladder import seed_path
+from kws.research.settings import Settings
+from kws.research.speech_embedding import SpeechEmbedding
+from kws.research.stream_training import teach_stream
 
 
 @pytest.fixture

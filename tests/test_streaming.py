@@ -12,6 +12,7 @@ import kws
 from kws.data.storage import CheckpointError
 from kws.features import LogMel
 from kws.model import CRNN, CRNNConfig
+from kws.research.tc_resnet import TCResNet
 from kws.streaming.network import (
     ProductConvolution,
     StreamingCRNN,
@@ -21,7 +22,6 @@ from kws.streaming.network import (
     streaming_model,
 )
 from kws.streaming.onnx_stream import OnnxStream
-from kws.tc_resnet import TCResNet
 
 WEIGHTS = Path(__file__).parents[1] / "weights" / "happy"
 STORED = ["base_model", "rnn_fp16", "rnn_int8", "beyond", "peer_gru_3294"]

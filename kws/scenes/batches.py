@@ -16,8 +16,8 @@ from tqdm import tqdm
 
 from kws.data.audio import SAMPLE_RATE
 from kws.features import HOP, LogMel, frames_in
+from kws.research.speech_embedding import SpeechEmbedding
 from kws.scenes.scene import SceneConfig, Sounds, make_scene
-from kws.speech_embedding import SpeechEmbedding
 
 IGNORED, OVER = (
     -100,

@@ -6,7 +6,7 @@ for the recurrent layers and the attention, one of two things:
 
 - **carried** (``carried=True``): the recurrent layers run on and never start again; attention pools the last second of their
   outputs. Each step costs one step. At the end of the first second after a reset this is exactly the offline model on that second;
-  later the recurrent layers remember more than a second, which a model must be trained for (``kws.stream_training``).
+  later the recurrent layers remember more than a second, which a model must be trained for (``kws.research.stream_training``).
 - **windows** (``carried=False``): at every step the recurrent layers start anew, one second ago. Every probability is exactly
   the offline model's on the last second (of log-mel frames), at the price of computing each step once for each window it is in.
 

@@ -11,16 +11,24 @@ from kws.data.corpus import load_noises
 from kws.data.storage import cached, fingerprint
 from kws.distill import DistillConfig
 from kws.evaluate import provenance
-from kws.ladder import BEYOND, TEACHER, Rung, seed_path
-from kws.mining import add_hardest
 from kws.model import CRNNConfig
+from kws.research.ladder import BEYOND, TEACHER, Rung, seed_path
+from kws.research.mining import add_hardest
+from kws.research.settings import Settings
+from kws.research.speech_embedding import SpeechEmbedding, load_speech_embedding
+from kws.research.stream_teacher import StreamTeacherConfig
+from kws.research.stream_training import (
+    EMBEDDING,
+    LABELS,
+    SceneData,
+    StreamLessons,
+    add_scenes,
+    stream_data,
+    train_stream,
+)
 from kws.scenes.recorded import recorded_phrases
 from kws.scenes.scene import Sounds, halves, sounds_of
-from kws.settings import Settings
-from kws.speech_embedding import SpeechEmbedding, load_speech_embedding
 from kws.split import Split
-from kws.stream_teacher import StreamTeacherConfig
-from kws.stream_training import EMBEDDING, LABELS, SceneData, StreamLessons, add_scenes, stream_data, train_stream
 from kws.train import Run, TrainConfig
 from kws.views import ClipData
 from kws.voices.find import files_of, find_voices, open_voice

@@ -14,8 +14,8 @@ from kws.distill import DistillConfig, Lessons, mean_lessons, teach
 from kws.evaluate import judge_checkpoint, provenance
 from kws.metrics import au_fa_fr, one_minus_auc
 from kws.model import CRNNConfig
-from kws.settings import Settings
-from kws.tc_resnet import TCResNetConfig
+from kws.research.settings import Settings
+from kws.research.tc_resnet import TCResNetConfig
 from kws.train import Run, TrainConfig, train
 from kws.views import TrainingData
 

@@ -12,11 +12,11 @@ import torch
 from torch import Tensor, nn
 
 from kws.data.storage import cached, fingerprint, raw_weights
+from kws.research.speech_embedding import SpeechEmbedding
+from kws.research.stream_teacher import StreamTeacher
+from kws.research.stream_training import VERSION, SceneData, over_scenes
 from kws.scenes.batches import Batch, batches_of
 from kws.scenes.scene import SceneConfig, Sounds
-from kws.speech_embedding import SpeechEmbedding
-from kws.stream_teacher import StreamTeacher
-from kws.stream_training import VERSION, SceneData, over_scenes
 
 AT_ONCE = 100  # batches held before the best are picked
 
