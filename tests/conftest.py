@@ -7,11 +7,33 @@ import pytest
 import soundfile
 import torch
 
+import kws
 from kws.data.corpus import Corpus, folder_corpus
+from kws.model import CRNN, CRNNConfig
+from kws.scenes.scene import sounds_of
+from kws.split import speaker_split
+from kws.streaming.network import StreamingCRNN
+from kws.views import decode
 
 torch.set_num_threads(1)  # the models are tiny: more threads cost more than they bring
 
-SHARED = Path(__file__).parents[2] / "shared" / "speech_commands"
+ROOT = Path(__file__).parents[1]
+WEIGHTS = ROOT / "weights" / "happy"
+SHARED = ROOT.parent / "shared" / "speech_commands"
+SHAPES = {
+    "mean": CRNNConfig(attention="mean", layers=1),
+    "last": CRNNConfig(attention="last", rnn="rnn", kernel=(5, 8)),
+    "pooled": CRNNConfig(pool=(2, 5), channels=4, kernel=(6, 4), stride=(3, 2), norm=True, relu=True, hidden=12),
+    "separable": CRNNConfig(separable=True, kernel=(6, 7), stride=(3, 5), attention="linear"),
+    "deep": CRNNConfig(
+        channels=6,
+        kernel=(10, 5),
+        stride=(5, 2),
+        deeper=((8, (7, 3), (1, 2)), (9, (1, 4), (1, 2))),
+        norm=True,
+        hidden=12,
+    ),
+}
 
 
 def tone(frequency: float, samples: int = 16_000, noise: float = 0.02, seed: int = 0) -> np.ndarray:
@@ -49,3 +71,42 @@ def real_folder() -> Path:
     if not SHARED.is_dir():
         pytest.skip("the real recordings are not beside the checkout")
     return SHARED
+
+
+def network(name: str, carried: bool) -> StreamingCRNN:
+    torch.manual_seed(1)
+    model = CRNN(SHAPES[name]).eval() if name in SHAPES else kws.load_model(WEIGHTS / f"{name}.pt")
+    return StreamingCRNN(model, carried)
+
+
+def sound(samples: int, seed: int = 0) -> torch.Tensor:
+    """Bursts of noise of many levels, and silence."""
+    generator = torch.Generator().manual_seed(seed)
+    level = 10 ** torch.empty(samples // 2000 + 1, 1).uniform_(-5, 0, generator=generator)
+    level[torch.rand(len(level), generator=generator) < 0.2] = 0
+    return (torch.randn(len(level), 2000, generator=generator) * level).flatten()[:samples]
+
+
+def stream(model, waveform: torch.Tensor, sizes: list[int]) -> torch.Tensor:
+    model.reset()
+    parts = [model(chunk) for chunk in waveform.split([*sizes, len(waveform) - sum(sizes)])]
+    return torch.cat(parts)
+
+
+def cutting(samples: int, generator: torch.Generator) -> list[int]:
+    """Sizes of chunks, short and long in turn, none to 30,000 samples, that together are at most so many."""
+    sizes: list[int] = []
+    while True:
+        draw, empty = torch.rand(2, generator=generator).tolist()
+        size = 0 if empty < 0.1 else int(10 ** (4.5 * draw))
+        if sum(sizes) + size > samples:
+            return sizes
+        sizes.append(size)
+
+
+def high_and_low(tone_corpus):
+    """Its clips, split by speakers, and the sounds to train and validate on, in noise."""
+    clips = decode(tone_corpus)
+    split = speaker_split(clips.corpus, "high")
+    noise = [(1000 * torch.randn(48_000, generator=torch.Generator().manual_seed(0))).to(torch.int16)]
+    return clips, split, {subset: sounds_of(clips, "high", split[subset], noise) for subset in ("train", "validation")}

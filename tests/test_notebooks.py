@@ -1,13 +1,12 @@
 """Every notebook runs from top to bottom on a tiny synthetic corpus, in a copy of the repository, and changes nothing published."""
 
 import shutil
-from pathlib import Path
 
 import nbformat
 import pytest
+from conftest import ROOT
 from nbclient import NotebookClient
 
-ROOT = Path(__file__).parents[1]
 NOTEBOOKS = sorted(path.name for path in ROOT.glob("*.ipynb"))
 TINY = {
     "KWS_CORPUS": "synthetic",

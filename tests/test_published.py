@@ -1,9 +1,8 @@
 """The committed weights: they load, cost what they should, and score on the real recordings what their checkpoints say."""
 
-from pathlib import Path
-
 import pytest
 import torch
+from conftest import WEIGHTS
 
 import kws
 from kws.checkpoint import load_provenance, stored_tensors
@@ -11,12 +10,11 @@ from kws.data.corpus import folder_corpus
 from kws.data.manifest import is_corpus_of
 from kws.evaluate import judge_checkpoint
 from kws.metrics import at_prevalence, one_minus_auc
-from kws.report import BARS
+from kws.report.tables import BARS
 from kws.research.stream_teacher import StreamTeacher
 from kws.split import SPLITS
 from kws.views import decode, training_data
 
-WEIGHTS = Path(__file__).parents[1] / "weights" / "happy"
 BASE = ["base_model.pt", "base_model_speaker_disjoint.pt"]
 STUDENTS = {
     "gru_small": torch.float32,

@@ -21,10 +21,10 @@ import torch
 from torch import Tensor, nn
 
 from kws.data.storage import CheckpointError, replacing
-from kws.export import OPSET
 from kws.features import HOP, WINDOW
 from kws.streaming.network import LOUDEST, StreamingCRNN, StreamingModel
 
+OPSET = 17  # of the ONNX operators
 SOUND = ("samples", "frames")  # states that hold sound; the others hold what the network made of it
 STATES = (*SOUND, "recurrent", "past")
 

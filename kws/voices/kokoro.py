@@ -19,8 +19,8 @@ from kws.voices.piper import IPA, STEP, ipa, open_session
 RATE = 24_000  # Hz, of what it says
 STYLE = 256  # numbers of a speaker's style, which is given for each number of letters
 LETTERS = {
-    "eɪ": "A", "aɪ": "I", "aʊ": "W", "oʊ": "O", "ɔɪ": "Y", "tʃ": "ʧ", "dʒ": "ʤ",  # noqa: RUF001
-    "ɜːɹ": "ɜɹ", "ɜː": "ɜɹ", "ɚ": "əɹ", "ɐ": "ə", "ɾ": "T", "n̩": "ən", "ː": "",  # noqa: RUF001
+    "eɪ": "A", "aɪ": "I", "aʊ": "W", "oʊ": "O", "ɔɪ": "Y", "tʃ": "ʧ", "dʒ": "ʤ",
+    "ɜːɹ": "ɜɹ", "ɜː": "ɜɹ", "ɚ": "əɹ", "ɐ": "ə", "ɾ": "T", "n̩": "ən", "ː": "",
 }  # fmt: skip
 
 

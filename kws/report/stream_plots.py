@@ -9,7 +9,7 @@ from torch import Tensor
 
 from kws.data.audio import SAMPLE_RATE
 from kws.features import HOP, LogMel
-from kws.plots import KEYWORD_COLOUR
+from kws.report.plots import KEYWORD_COLOUR
 from kws.scenes.scene import Scene
 from kws.streaming.detection import TOLERANCE, Detection, WorkingPoint, step_times
 

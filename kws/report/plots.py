@@ -12,9 +12,9 @@ from kws.data.audio import SAMPLE_RATE
 from kws.data.corpus import Corpus
 from kws.data.storage import replacing
 from kws.features import HOP
-from kws.latency import Latency
 from kws.metrics import fa_fr_curve
-from kws.report import Measured
+from kws.report.tables import Measured
+from kws.report.timing import Latency
 
 KEYWORD_COLOUR, OTHER_COLOUR = "tab:orange", "tab:blue"
 OPERATING_POINTS = (0.001, 0.01)  # false alarms as shares of all clips
@@ -191,7 +191,7 @@ def plot_cost(
     """Quality (AU_FA_FR at Speech Commands prevalence) against a cost, both on log axes, a panel a kind of split.
 
     Args:
-        rows: of ``kws.report.measure``; one named "base" is drawn as a line, the published ``allowed`` as another.
+        rows: of ``kws.report.tables.measure``; one named "base" is drawn as a line, the published ``allowed`` as another.
         cost: the field of ``Measured`` on the horizontal axis, which ``label`` names with its unit.
     """
     figure, panels = plt.subplots(

@@ -15,7 +15,10 @@ import numpy as np
 import soundfile
 from tqdm import tqdm
 
-from kws.data.corpus import CorpusError
+
+class DamagedFile(ValueError):
+    """A file that is not what it should be; the message names it."""
+
 
 RATE = 11_025  # Hz, of both games
 SKY_SPEECH = range(50_000, 55_000)  # numbers of the files that are lines
@@ -27,11 +30,11 @@ Line = tuple[str, np.ndarray]
 def queen_lines(path: str | Path) -> Iterator[Line]:
     """Name and sound (samples,) float at 11,025 Hz of each line in ``queen.1c`` of *Flight of the Amazon Queen*, which are MP3.
 
-    A list of files comes first, each with its name, a byte, its place and its length. Raises ``CorpusError`` for another file.
+    A list of files comes first, each with its name, a byte, its place and its length. Raises ``DamagedFile`` for another file.
     """
     packed = Path(path).read_bytes()
     if packed[:4] != b"QTBL":
-        raise CorpusError(f"{path}: not queen.1c of Flight of the Amazon Queen")
+        raise DamagedFile(f"{path}: not queen.1c of Flight of the Amazon Queen")
     entry, (count,) = struct.Struct(">12sBII"), struct.unpack_from(">H", packed, 13)
     for name, _, start, size in entry.iter_unpack(packed[15 : 15 + count * entry.size]):
         name = name.rstrip(b"\0").decode("latin-1")
@@ -42,11 +45,11 @@ def queen_lines(path: str | Path) -> Iterator[Line]:
 def sky_lines(path: str | Path) -> Iterator[Line]:
     """The same of ``sky.dsk``, with ``sky.dnr`` beside it, of *Beneath a Steel Sky*; lines are 8 bits a sample, packed.
 
-    ``sky.dnr`` holds for each file its number (2 bytes), place (3) and length with flags (3). Raises ``CorpusError`` for other files.
+    ``sky.dnr`` holds for each file its number (2 bytes), place (3) and length with flags (3). Raises ``DamagedFile`` for other files.
     """
     packed, index = Path(path).read_bytes(), Path(path).with_suffix(".dnr").read_bytes()
     if len(index) != 4 + 8 * int.from_bytes(index[:4], "little"):
-        raise CorpusError(f"{path}: sky.dnr beside it is not of Beneath a Steel Sky")
+        raise DamagedFile(f"{path}: sky.dnr beside it is not of Beneath a Steel Sky")
     for i in range(4, len(index), 8):
         number, start, size = (
             int.from_bytes(index[a:b], "little") for a, b in ((i, i + 2), (i + 2, i + 5), (i + 5, i + 8))
@@ -61,7 +64,7 @@ def sky_lines(path: str | Path) -> Iterator[Line]:
 def unpack_rnc(packed: bytes) -> bytes:
     """What Rob Northen's method 1 packed: literal bytes among which a bit stream says how many come, and what to repeat from before.
 
-    Raises ``CorpusError`` if it is damaged.
+    Raises ``DamagedFile`` if it is damaged.
     """
     size, bits, unpacked = int.from_bytes(packed[4:8], "big"), _Bits(packed), bytearray()
     bits.take(2)
@@ -76,7 +79,7 @@ def unpack_rnc(packed: bytes) -> bytes:
                     for _ in range(length):
                         unpacked.append(unpacked[-distance])
     except (KeyError, IndexError) as error:
-        raise CorpusError(f"packed data of {size} bytes is damaged after {len(unpacked)}") from error
+        raise DamagedFile(f"packed data of {size} bytes is damaged after {len(unpacked)}") from error
     return bytes(unpacked)
 
 
@@ -124,10 +127,10 @@ class _Codes:
 
 
 def save_lines(path: str | Path, folder: str | Path) -> int:
-    """Write each line of ``queen.1c`` or ``sky.dsk`` as FLAC into a folder, and say how many there were. Raises ``CorpusError`` as reading does."""
+    """Write each line of ``queen.1c`` or ``sky.dsk`` as FLAC into a folder, and say how many there were. Raises ``DamagedFile`` as reading does."""
     lines = {"queen.1c": queen_lines, "sky.dsk": sky_lines}
     if Path(path).name not in lines:
-        raise CorpusError(f"{path}: give {' or '.join(lines)}")
+        raise DamagedFile(f"{path}: give {' or '.join(lines)}")
     Path(folder).mkdir(parents=True, exist_ok=True)
     count = 0
     for name, sound in tqdm(lines[Path(path).name](path), f"lines of {Path(path).name}", unit="line"):
@@ -139,6 +142,6 @@ def save_lines(path: str | Path, folder: str | Path) -> int:
 if __name__ == "__main__":
     try:
         print(f"{save_lines(*sys.argv[1:3])} lines")
-    except (CorpusError, OSError, TypeError) as error:
-        print(f"python -m kws.game_speech FILE FOLDER: {error}", file=sys.stderr)
+    except (DamagedFile, OSError, TypeError) as error:
+        print(f"python recipes/game_speech.py FILE FOLDER: {error}", file=sys.stderr)
         sys.exit(2)

@@ -7,8 +7,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from kws.data.corpus import CorpusError
-from kws.game_speech import RATE, save_lines, sky_lines, unpack_rnc
+from recipes.game_speech import RATE, DamagedFile, save_lines, sky_lines, unpack_rnc
 
 
 class Packer:
@@ -69,7 +68,7 @@ def test_what_is_unpacked_was_packed():
 def test_damaged():
     packed = packer().packed
     packed[18:] = bytes(len(packed) - 18)
-    with pytest.raises(CorpusError, match="damaged after"):
+    with pytest.raises(DamagedFile, match="damaged after"):
         unpack_rnc(bytes(packed))
 
 
@@ -120,5 +119,5 @@ def test_other_files_are_refused(tmp_path):
         ("sky.dsk", "not of Beneath"),
         ("readme", "give queen.1c or sky.dsk"),
     ):
-        with pytest.raises(CorpusError, match=wrong):
+        with pytest.raises(DamagedFile, match=wrong):
             save_lines(tmp_path / name, tmp_path / "lines")

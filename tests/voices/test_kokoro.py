@@ -1,4 +1,4 @@
-# ruff: noqa: RUF001, RUF003 - the IPA is meant
+# ruff: noqa: RUF003 - the IPA is meant
 """Kokoro's voices: its alphabet, blends of styles as speakers, pace and size; with a made-up network that says noise."""
 
 import json

@@ -2,12 +2,12 @@ import numpy as np
 import pytest
 import soundfile
 import torch
-from test_streaming import WEIGHTS, network, sound
+from conftest import WEIGHTS, network, sound
 
 import kws
 from kws.model import CRNN, CRNNConfig
+from kws.report.streams import WAYS, Listener, first_second_difference, points, points_table, talk_scene
 from kws.scenes.scene import Scene
-from kws.stream_report import WAYS, Listener, first_second_difference, points, points_table, talk_scene
 from kws.streaming.detection import Detector, match
 from kws.streaming.network import StreamingModel
 

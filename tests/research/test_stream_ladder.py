@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 import torch
-from test_scenes import high_and_low
+from conftest import high_and_low
 
 from kws import load_model
 from kws.research import stream_ladder

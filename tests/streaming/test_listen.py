@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 import soundfile
 import torch
+from conftest import ROOT
 
 from kws.streaming.listen import file_blocks, main, resampled
 from kws.streaming.network import StreamingModel, save_stream, streaming_model
 
-ROOT = Path(__file__).parents[1]
 WEIGHTS = ROOT / "weights" / "happy"
 
 

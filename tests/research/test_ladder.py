@@ -3,7 +3,6 @@ from dataclasses import replace
 import pytest
 import torch
 
-from kws import report
 from kws.architectures import build
 from kws.checkpoint import load_model, load_provenance, save_model
 from kws.compress import fold_batch_norm
@@ -11,6 +10,7 @@ from kws.cost import count_macs, count_parameters, size_in_bytes
 from kws.distill import DistillConfig, teach
 from kws.evaluate import judge_checkpoint, provenance
 from kws.metrics import one_minus_auc
+from kws.report import tables as report
 from kws.research import ladder
 from kws.research.settings import Settings
 from kws.split import SPLITS

@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from conftest import high_and_low
 
 from kws.distill import DistillConfig, alignment
 from kws.model import CRNN, CRNNConfig
@@ -46,14 +47,6 @@ def tones() -> Sounds:
     keyword, other = burst(3000, 0.3, 0.7), burst(300, 0.2, 0.6)
     noise = (1000 * torch.randn(48_000, generator=torch.Generator().manual_seed(0))).to(torch.int16)
     return Sounds([Word(keyword, *word_bounds(keyword))], [Word(other, *word_bounds(other))], [], [noise])
-
-
-def high_and_low(tone_corpus):
-    """Its clips, split by speakers, and the sounds to train and validate on, in noise."""
-    clips = decode(tone_corpus)
-    split = speaker_split(clips.corpus, "high")
-    noise = [(1000 * torch.randn(48_000, generator=torch.Generator().manual_seed(0))).to(torch.int16)]
-    return clips, split, {subset: sounds_of(clips, "high", split[subset], noise) for subset in ("train", "validation")}
 
 
 @pytest.mark.parametrize(("start", "end"), [(0.3, 0.7), (0.0, 0.5), (0.45, 1.0), (0.6, 0.7)])

@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 import torch
-from test_streaming import WEIGHTS, cutting, sound, stream
+from conftest import WEIGHTS, cutting, sound, stream
 
 from kws.data.audio import read_audio
-from kws.stream_report import StreamListener
+from kws.report.streams import StreamListener
 from kws.streaming.detection import Detector
 from kws.streaming.network import load_stream, save_stream, streaming_model
 from kws.streaming.two_stage import AWAKE, BACK, TwoStage

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from conftest import SHAPES, WEIGHTS, cutting, network, sound, stream
 
 import kws
 from kws.data.storage import CheckpointError
@@ -23,54 +24,8 @@ from kws.streaming.network import (
 )
 from kws.streaming.onnx_stream import OnnxStream
 
-WEIGHTS = Path(__file__).parents[1] / "weights" / "happy"
 STORED = ["base_model", "rnn_fp16", "rnn_int8", "beyond", "peer_gru_3294"]
-SHAPES = {
-    "mean": CRNNConfig(attention="mean", layers=1),
-    "last": CRNNConfig(attention="last", rnn="rnn", kernel=(5, 8)),
-    "pooled": CRNNConfig(pool=(2, 5), channels=4, kernel=(6, 4), stride=(3, 2), norm=True, relu=True, hidden=12),
-    "separable": CRNNConfig(separable=True, kernel=(6, 7), stride=(3, 5), attention="linear"),
-    "deep": CRNNConfig(
-        channels=6,
-        kernel=(10, 5),
-        stride=(5, 2),
-        deeper=((8, (7, 3), (1, 2)), (9, (1, 4), (1, 2))),
-        norm=True,
-        hidden=12,
-    ),
-}
 MODES = pytest.mark.parametrize("carried", [True, False], ids=["carried", "windows"])
-
-
-def network(name: str, carried: bool) -> StreamingCRNN:
-    torch.manual_seed(1)
-    model = CRNN(SHAPES[name]).eval() if name in SHAPES else kws.load_model(WEIGHTS / f"{name}.pt")
-    return StreamingCRNN(model, carried)
-
-
-def sound(samples: int, seed: int = 0) -> torch.Tensor:
-    """Bursts of noise of many levels, and silence."""
-    generator = torch.Generator().manual_seed(seed)
-    level = 10 ** torch.empty(samples // 2000 + 1, 1).uniform_(-5, 0, generator=generator)
-    level[torch.rand(len(level), generator=generator) < 0.2] = 0
-    return (torch.randn(len(level), 2000, generator=generator) * level).flatten()[:samples]
-
-
-def stream(model, waveform: torch.Tensor, sizes: list[int]) -> torch.Tensor:
-    model.reset()
-    parts = [model(chunk) for chunk in waveform.split([*sizes, len(waveform) - sum(sizes)])]
-    return torch.cat(parts)
-
-
-def cutting(samples: int, generator: torch.Generator) -> list[int]:
-    """Sizes of chunks, short and long in turn, none to 30,000 samples, that together are at most so many."""
-    sizes: list[int] = []
-    while True:
-        draw, empty = torch.rand(2, generator=generator).tolist()
-        size = 0 if empty < 0.1 else int(10 ** (4.5 * draw))
-        if sum(sizes) + size > samples:
-            return sizes
-        sizes.append(size)
 
 
 @MODES

@@ -3,10 +3,10 @@ import onnxruntime
 import pytest
 import torch
 
-from kws.export import MatrixLogMel, WithFrontEnd, example, to_onnx, to_torchscript
 from kws.features import LogMel
-from kws.latency import RUNTIMES, measure, table
 from kws.model import CRNN, CRNNConfig
+from kws.report.export import MatrixLogMel, WithFrontEnd, example, to_onnx, to_torchscript
+from kws.report.timing import RUNTIMES, measure, table
 from kws.research.tc_resnet import TCResNet
 
 MODELS = {

@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 import torch
-from test_streaming import SHAPES, WEIGHTS, cutting, network, sound
+from conftest import SHAPES, WEIGHTS, cutting, network, sound
 
-from kws.stream_benchmark import CHUNKS, measure, open_stream, table
-from kws.stream_report import largest_difference
+from kws.report.stream_timing import CHUNKS, measure, open_stream, table
+from kws.report.streams import largest_difference
 from kws.streaming.network import StreamingModel, save_stream, streaming_model
 from kws.streaming.onnx_stream import OneStep, OnnxStream, save_onnx_stream
 

@@ -1,6 +1,6 @@
 """How long a model takes for a second of sound, by runtime: eager PyTorch, TorchScript and ONNX Runtime, on one thread.
 
-``python -m kws.latency MODEL.pt [MODEL.pt ...]`` prints a table. All models and runtimes take turns in every round of one run, and
+``python -m kws.report.timing MODEL.pt [MODEL.pt ...]`` prints a table. All models and runtimes take turns in every round of one run, and
 the medians are given, so that a busy machine slows all alike.
 """
 
@@ -19,8 +19,8 @@ from tqdm import tqdm
 
 from kws.checkpoint import load_model
 from kws.data.storage import CheckpointError
-from kws.export import WithFrontEnd, example, to_onnx, to_torchscript
 from kws.features import LogMel
+from kws.report.export import WithFrontEnd, example, to_onnx, to_torchscript
 
 RUNTIMES = ("eager", "eager float16", "TorchScript", "ONNX Runtime")
 

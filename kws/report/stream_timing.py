@@ -1,6 +1,6 @@
 """What a second of sound costs a streaming model, everything included, by runtime; and how equal cuttings are.
 
-``python -m kws.stream_benchmark STREAM [STREAM ...]`` takes TorchScript (.pt) and ONNX (.onnx) files. All take turns in every round of one run, on one
+``python -m kws.report.stream_timing STREAM [STREAM ...]`` takes TorchScript (.pt) and ONNX (.onnx) files. All take turns in every round of one run, on one
 thread, and medians are given. ``--cuttings N`` also compares N random cuttings of noise with the whole of it.
 """
 
@@ -16,7 +16,7 @@ from tqdm import tqdm
 
 from kws.data.audio import SAMPLE_RATE
 from kws.data.storage import CheckpointError
-from kws.stream_report import largest_difference
+from kws.report.streams import largest_difference
 from kws.streaming.network import load_stream
 from kws.streaming.onnx_stream import OnnxStream
 
