@@ -1,0 +1,149 @@
+"""Independent jobs on every core: forked worker processes of one thread each, their results in order.
+
+One thread each, because sums on several threads come in another order: so the results are the same bytes whatever the number of jobs.
+"""
+
+import multiprocessing
+import os
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+from itertools import count
+from typing import Any
+
+import torch
+from tqdm import tqdm
+
+POLL_SECONDS = 0.3  # between two looks at how far the workers are
+
+_shared: dict[int, tuple[Callable, Any]] = {}  # job lists under way: function and counter, handed over by forking
+_numbers = count()
+_tick: Callable[[int], None] | None = None  # in whoever computes: what ``tick`` calls
+_worker = False
+
+
+def job_count() -> int:
+    """Processes that work at once: the environment variable KWS_JOBS, or every core this process may use; 1 in a worker.
+
+    Raises ``ValueError`` for a KWS_JOBS that is not a whole number of 1 or more.
+    """
+    wanted = os.environ.get("KWS_JOBS", "")
+    if wanted and not (wanted.isascii() and wanted.isdigit() and int(wanted) >= 1):
+        raise ValueError(f"the environment variable KWS_JOBS must be a whole number of 1 or more, not {wanted!r}")
+    if _worker or "fork" not in multiprocessing.get_all_start_methods():
+        return 1
+    return int(wanted) if wanted else len(os.sched_getaffinity(0))
+
+
+def tick(amount: int = 1) -> None:
+    """Say from inside a job that so much more of it is done, where ``in_order`` was told that jobs tick."""
+    if _tick is not None:
+        _tick(amount)
+
+
+def in_order(
+    function: Callable[[Any], Any],
+    items: Iterable[Any],
+    title: str = "",
+    unit: str = "it",
+    size: Callable[[Any], int] | None = None,
+    ticks: bool = False,
+    progress: bool = True,
+    jobs: int | None = None,
+) -> Iterator[Any]:
+    """``function(item)`` of each item, in the order of the items, computed by several processes.
+
+    Args:
+        function: it and what it closes over are inherited by forking, not copied; items and results are pickled. Give NumPy arrays
+            rather than tensors, which take file descriptors.
+        title, unit: of the one progress bar. size: what an item counts in it, 1 without.
+        ticks: jobs report their own progress by ``tick``, up to their ``size``.
+        jobs: at most so many processes; ``job_count()`` without.
+
+    Few results wait in memory: two for each process. An error in a job ends all of them and is raised here. Raises ``RuntimeError``
+    if a process was killed from outside.
+    """
+    items = list(items)
+    workers = min(jobs or job_count(), job_count(), len(items))
+    total = sum(map(size, items)) if size else len(items)
+    with tqdm(total=total, desc=title, unit=unit, disable=not progress) as bar:
+        compute = _in_workers if workers > 1 else _here
+        yield from compute(function, items, workers, bar, size or (lambda _: 1), ticks)
+
+
+def _here(function, items, _workers, bar, size, ticks) -> Iterator[Any]:
+    """In this process, on one thread."""
+    global _tick
+    for item in items:
+        threads, before = torch.get_num_threads(), _tick
+        torch.set_num_threads(1)
+        _tick = bar.update if ticks else None
+        try:
+            result = function(item)
+        finally:
+            torch.set_num_threads(threads)
+            _tick = before
+        bar.update(0 if ticks else size(item))
+        yield result
+
+
+def _in_workers(function, items, workers, bar, size, ticks) -> Iterator[Any]:
+    context = multiprocessing.get_context("fork")
+    number, counter = next(_numbers), context.Value("q", 0)
+    _shared[number] = function, counter
+    others, waiting, left = set(multiprocessing.active_children()), deque(), deque(items)
+    pool = ProcessPoolExecutor(workers, context, _start_worker)
+    try:
+        while waiting or left:
+            # Only few are under way, so that what is finished early does not fill the memory.
+            while left and len(waiting) < 2 * workers:
+                item = left.popleft()
+                waiting.append((item, pool.submit(_work, number, item)))
+            item, future = waiting.popleft()
+            _wait(future, [f for _, f in waiting], bar, counter if ticks else None)
+            result = future.result()
+            bar.update(0 if ticks else size(item))
+            yield result
+    except BrokenProcessPool as error:
+        raise RuntimeError(
+            "a worker process was ended from outside, perhaps for want of memory: set KWS_JOBS=1 and run it again"
+        ) from error
+    except BaseException:
+        # What still runs is of no use any more; waiting for it could take minutes.
+        for child in set(multiprocessing.active_children()) - others:
+            child.terminate()
+        raise
+    finally:
+        pool.shutdown(wait=False, cancel_futures=True)
+        del _shared[number]
+
+
+def _wait(future: Future, others: list[Future], bar: tqdm, counter) -> None:
+    """Until a job is done, showing what the workers ticked."""
+    while True:
+        done = wait([future], POLL_SECONDS).done
+        if counter is not None:
+            bar.update(counter.value - bar.n)
+            running = sum(f.running() for f in (future, *others))
+            bar.set_postfix_str(f"{running} running" if running else "")
+        if done:
+            return
+
+
+def _start_worker() -> None:
+    global _worker
+    _worker = True
+    torch.set_num_threads(1)
+
+
+def _work(number: int, item: Any) -> Any:
+    global _tick
+    function, counter = _shared[number]
+
+    def add(amount: int) -> None:
+        with counter.get_lock():
+            counter.value += amount
+
+    _tick = add
+    return function(item)
