@@ -10,7 +10,7 @@ import torch
 import kws
 from kws.data.corpus import Corpus, folder_corpus
 from kws.model import CRNN, CRNNConfig
-from kws.scenes.scene import sounds_of
+from kws.scenes import Sounds, Word, sounds_of, word_bounds
 from kws.split import speaker_split
 from kws.streaming.network import StreamingCRNN
 from kws.views import decode
@@ -110,3 +110,18 @@ def high_and_low(tone_corpus):
     split = speaker_split(clips.corpus, "high")
     noise = [(1000 * torch.randn(48_000, generator=torch.Generator().manual_seed(0))).to(torch.int16)]
     return clips, split, {subset: sounds_of(clips, "high", split[subset], noise) for subset in ("train", "validation")}
+
+
+def burst(frequency: float, start: float, end: float, noise: float = 1e-4) -> torch.Tensor:
+    """A tone within a second of faint noise, int16."""
+    time = np.arange(16_000) / 16_000
+    tone = 0.5 * np.sin(2 * np.pi * frequency * time) * ((time >= start) & (time < end))
+    tone += noise * np.random.default_rng(0).standard_normal(16_000)
+    return torch.from_numpy((tone * 32767).astype(np.int16))
+
+
+def tones() -> Sounds:
+    """The keyword is high, other words are low."""
+    keyword, other = burst(3000, 0.3, 0.7), burst(300, 0.2, 0.6)
+    noise = (1000 * torch.randn(48_000, generator=torch.Generator().manual_seed(0))).to(torch.int16)
+    return Sounds([Word(keyword, *word_bounds(keyword))], [Word(other, *word_bounds(other))], [], [noise])

@@ -10,7 +10,7 @@ from torch import Tensor
 from kws.data.audio import SAMPLE_RATE
 from kws.features import HOP, LogMel
 from kws.report.plots import KEYWORD_COLOUR
-from kws.scenes.scene import Scene
+from kws.scenes import Scene
 from kws.streaming.detection import TOLERANCE, Detection, WorkingPoint, step_times
 
 

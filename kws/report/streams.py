@@ -14,8 +14,7 @@ from kws.features import HOP
 from kws.model import CRNN
 from kws.research.speech_embedding import STEP, SpeechEmbedding
 from kws.research.stream_teacher import StreamTeacher
-from kws.scenes.recorded import sound_files
-from kws.scenes.scene import Scene
+from kws.scenes import Scene, sound_files
 from kws.streaming.detection import Heard, WorkingPoint, working_points
 from kws.streaming.network import StreamingCRNN, StreamingModel
 from kws.voices.talk import synthetic_talk

@@ -15,8 +15,7 @@ from kws.data.storage import cached, fingerprint, raw_weights
 from kws.research.speech_embedding import SpeechEmbedding
 from kws.research.stream_teacher import StreamTeacher
 from kws.research.stream_training import VERSION, SceneData, over_scenes
-from kws.scenes.batches import Batch, batches_of
-from kws.scenes.scene import SceneConfig, Sounds
+from kws.scenes import Batch, SceneConfig, Sounds, batches_of
 
 AT_ONCE = 100  # batches held before the best are picked
 

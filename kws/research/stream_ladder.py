@@ -26,8 +26,7 @@ from kws.research.stream_training import (
     stream_data,
     train_stream,
 )
-from kws.scenes.recorded import recorded_phrases
-from kws.scenes.scene import Sounds, halves, sounds_of
+from kws.scenes import Sounds, halves, recorded_phrases, sounds_of
 from kws.split import Split
 from kws.train import Run, TrainConfig
 from kws.views import ClipData

@@ -23,8 +23,8 @@ from kws.distill import DistillConfig, alignment, tap
 from kws.metrics import au_fa_fr
 from kws.research.speech_embedding import SpeechEmbedding, embedded_steps
 from kws.research.stream_teacher import StreamTeacher, StreamTeacherConfig
+from kws.scenes import SceneConfig, Sounds
 from kws.scenes.batches import BATCH, IGNORED, OVER, batches_of
-from kws.scenes.scene import SceneConfig, Sounds
 from kws.split import Split
 from kws.streaming.network import StreamingCRNN
 from kws.train import VERSION as TRAIN_VERSION

@@ -7,7 +7,7 @@ from conftest import WEIGHTS, network, sound
 import kws
 from kws.model import CRNN, CRNNConfig
 from kws.report.streams import WAYS, Listener, first_second_difference, points, points_table, talk_scene
-from kws.scenes.scene import Scene
+from kws.scenes import Scene
 from kws.streaming.detection import Detector, match
 from kws.streaming.network import StreamingModel
 

@@ -11,8 +11,7 @@ from kws.research.mining import add_hardest, hardest
 from kws.research.speech_embedding import SpeechEmbedding
 from kws.research.stream_teacher import StreamTeacher, StreamTeacherConfig
 from kws.research.stream_training import stream_data, teach_stream
-from kws.scenes.batches import batches_of
-from kws.scenes.scene import SceneConfig, sounds_of
+from kws.scenes import SceneConfig, batches_of, sounds_of
 from kws.split import speaker_split
 from kws.streaming.network import StreamingCRNN
 from kws.views import decode

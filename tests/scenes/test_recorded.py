@@ -8,8 +8,8 @@ import soundfile
 import torch
 
 from kws.data.corpus import CorpusError
+from kws.scenes import SceneConfig, Sounds, Word, make_scene
 from kws.scenes.recorded import cut_at_pauses, recorded_phrases
-from kws.scenes.scene import SceneConfig, Sounds, Word, make_scene
 
 QUIET = SceneConfig(
     noise_share=0.0,
