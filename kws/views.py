@@ -12,8 +12,8 @@ from tqdm import tqdm
 from kws.data.acoustics import mix_at_snr
 from kws.data.audio import to_float
 from kws.data.augment import WaveformAugmentation, augment_waveforms, cut_noises
-from kws.data.corpus import CLIP_SAMPLES, Corpus, load_clips, load_noises
-from kws.data.storage import cached, fingerprint
+from kws.data.corpus import CLIP_SAMPLES, Corpus, load_clips, load_noises, recorded_noises
+from kws.data.storage import cached, file_state, fingerprint
 from kws.features import BATCH, N_MELS, LogMel, frames_in, log_mels
 from kws.split import Split, check_no_leak
 
@@ -57,13 +57,13 @@ def decode(corpus: Corpus, cache: str | Path | None = None) -> ClipData:
     """
 
     def make() -> dict:
-        usable, waveforms, errors = load_clips(corpus)
-        return {"names": [clip.name for clip in usable.clips], "waveforms": waveforms, "errors": errors}
+        usable, waveforms, messages = load_clips(corpus)
+        return {"names": [clip.name for clip in usable.clips], "waveforms": waveforms, "messages": messages}
 
-    files = [(clip.name, stat.st_size, stat.st_mtime_ns) for clip in corpus.clips for stat in [clip.path.lstat()]]
+    files = [(clip.name, file_state(clip.path)) for clip in corpus.clips]
     value = cached(_file(cache, corpus, "clips"), fingerprint(VERSION, files), make)
-    for message in value["errors"]:
-        tqdm.write(f"left out: {message}")
+    for message in value["messages"]:
+        tqdm.write(message)
     usable = corpus.without({clip.name for clip in corpus.clips} - set(value["names"]))
     return ClipData(usable, value["waveforms"], log_mels(value["waveforms"]))
 
@@ -125,10 +125,7 @@ def in_noise(clips: ClipData, data: TrainingData, snr_db: float, subset: str = "
 
 def noise_alone(corpus: Corpus, hop: int = 8000) -> dict[str, Tensor]:
     """Log-mels (pieces, 40, 101) of seconds of noise without any word, one every ``hop`` samples, by recording."""
-    return {
-        path.stem: log_mels(noise.unfold(0, CLIP_SAMPLES, hop))
-        for path, noise in zip(corpus.noise_paths, load_noises(corpus), strict=False)  # without noises, one is made up
-    }
+    return {path.stem: log_mels(noise.unfold(0, CLIP_SAMPLES, hop)) for path, noise in recorded_noises(corpus).items()}
 
 
 def _make_views(

@@ -5,13 +5,19 @@ Speech Commands is by Pete Warden (2018, arXiv:1804.03209), CC BY 4.0. The check
 
 import argparse
 import hashlib
-import shutil
+import http.client
+import sys
 import tarfile
+import tempfile
 import urllib.error
 import urllib.request
+import zlib
 from pathlib import Path
 
 from tqdm import tqdm
+
+from kws.data.locks import one_at_a_time
+from kws.data.storage import new_folder
 
 _SERVER = "https://storage.googleapis.com/download.tensorflow.org/data"
 ARCHIVES = {
@@ -39,31 +45,52 @@ def download_speech_commands(folder: str | Path, version: str = "v0.01") -> Path
     if version not in ARCHIVES:
         raise DownloadError(f"no version {version!r} of Speech Commands; there are {', '.join(ARCHIVES)}")
     target = Path(folder) / f"speech_commands_{version}"
+    if not target.is_dir():
+        _check_writable(target.parent)
+        with one_at_a_time(target):
+            _make(target, version)
+    print(f"{target} is there")
+    return target
+
+
+def _make(target: Path, version: str) -> None:
     if target.is_dir():
-        print(f"{target.name} is there already")
-        return target
+        return  # another process has made it while this one waited
+    if target.exists():
+        raise DownloadError(f"{target}: is a file; remove it or give another folder")
     url, sha256 = ARCHIVES[version]
-    archive = fetch(url, Path(folder) / url.rsplit("/", 1)[1], sha256)
+    archive = fetch(url, target.with_name(url.rsplit("/", 1)[1]), sha256)
     unpack(archive, target)
     archive.unlink()
-    return target
 
 
 def fetch(url: str, path: Path, sha256: str) -> Path:
     """Download a file to ``path``. A download that broke off goes on where it was; one with a wrong checksum is refused and removed."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    if not path.exists():
-        partial = path.with_name(path.name + ".part")
-        _fetch_rest(url, partial)
-        partial.rename(path)
-    print(f"checking {path.name}")
-    found = _sha256(path)
-    if found != sha256:
-        path.unlink()
-        raise DownloadError(
-            f"{url}: its SHA-256 is {found}, not {sha256}: the file is damaged or not the official one; it was removed, try again"
-        )
+    _check_writable(path.parent)
+    with one_at_a_time(path):
+        if not path.exists():
+            partial = path.with_name(path.name + ".part")
+            _fetch_rest(url, partial)
+            partial.rename(path)
+        print(f"checking {path.name}")
+        found = _sha256(path)
+        if found != sha256:
+            path.unlink()
+            raise DownloadError(
+                f"{url}: its SHA-256 is {found}, not {sha256}: the file is damaged or not the official one; it was removed, try again"
+            )
     return path
+
+
+def _check_writable(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise DownloadError(
+            f"{folder}: nothing can be written there ({error.strerror}); give another folder"
+        ) from error
 
 
 def _fetch_rest(url: str, partial: Path) -> None:
@@ -91,7 +118,7 @@ def _fetch_rest(url: str, partial: Path) -> None:
         if error.code == 416:  # nothing is left to send: the whole file is there
             return
         raise DownloadError(f"{url}: the server answered {error.code} {error.reason}") from error
-    except OSError as error:
+    except (OSError, http.client.HTTPException) as error:
         raise DownloadError(f"{url}: {error}; what came is kept in {partial.name}, run it again to go on") from error
     if rest and partial.stat().st_size < have + rest:
         raise DownloadError(
@@ -101,19 +128,14 @@ def _fetch_rest(url: str, partial: Path) -> None:
 
 def unpack(archive: Path, target: Path) -> None:
     """Unpack a tar archive so that ``target`` appears whole or not at all. Members, links and devices that reach out of it are refused."""
-    unfinished = target.with_name(f".{target.name}.part")
-    shutil.rmtree(unfinished, ignore_errors=True)
     try:
-        with tarfile.open(archive) as tar:
+        with new_folder(target) as unfinished, tarfile.open(archive) as tar:
             for member in tqdm(tar, f"unpacking {archive.name}", unit="file"):
                 tar.extract(member, unfinished, filter="data")
     except tarfile.FilterError as error:
-        shutil.rmtree(unfinished, ignore_errors=True)
         raise DownloadError(f"{archive.name}: refused, {error}: do not use this archive") from error
-    except (tarfile.TarError, EOFError, OSError) as error:
-        shutil.rmtree(unfinished, ignore_errors=True)
+    except (tarfile.TarError, EOFError, zlib.error, OSError) as error:
         raise DownloadError(f"{archive.name}: could not be unpacked ({error}); nothing was left behind") from error
-    unfinished.rename(target)
 
 
 def _sha256(path: Path) -> str:
@@ -121,16 +143,22 @@ def _sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def main() -> None:
+def main(arguments: list[str] | None = None) -> int:
+    """The command line; the exit status is 0, or 2 after an error, which is told on standard error."""
     parser = argparse.ArgumentParser(description="Download Google Speech Commands (CC BY 4.0).")
     parser.add_argument("folder", help="where to put it")
     parser.add_argument("--version", default="v0.01", choices=ARCHIVES)
-    arguments = parser.parse_args()
+    options = parser.parse_args(arguments)
     try:
-        print(download_speech_commands(arguments.folder, arguments.version))
-    except DownloadError as error:
-        raise SystemExit(f"error: {error}") from None
+        download_speech_commands(options.folder, options.version)
+    except OSError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("stopped; run it again to go on", file=sys.stderr)
+        return 130
+    return 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

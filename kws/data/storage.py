@@ -1,17 +1,24 @@
 """Files that are whole or not there, and a cache of tensors on disk that knows what it holds."""
 
 import hashlib
+import io
 import os
 import pickle
+import re
+import secrets
+import shutil
 import zipfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+import soundfile
 import torch
-from torch import nn
+from torch import Tensor, nn
 from tqdm import tqdm
+
+from kws.data.locks import hold
 
 
 class CheckpointError(ValueError):
@@ -20,21 +27,67 @@ class CheckpointError(ValueError):
 
 @contextmanager
 def replacing(path: str | Path) -> Iterator[Path]:
-    """Give a temporary path beside ``path`` to write to; move it there, whole, when the block ends without an error.
+    """Give a temporary path of the same name to write to; it becomes ``path``, whole, when the block ends without an error.
 
-    Whatever goes wrong inside (a full disk, a kill), the file that was at ``path`` before is untouched. The temporary
-    file is removed on an error; only a kill leaves it behind.
+    Whatever goes wrong inside (a full disk, a kill), the file that was at ``path`` before is untouched.
     """
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")  # two processes do not meet
-    try:
+    with _aside(path) as temporary:
         yield temporary
         with open(temporary, "rb+") as file:
             os.fsync(file.fileno())
         os.replace(temporary, path)
+
+
+@contextmanager
+def new_folder(target: str | Path) -> Iterator[Path]:
+    """Give a temporary folder to fill; it becomes ``target``, whole, when the block ends without an error.
+
+    If another process made ``target`` meanwhile, that one stays and this one is dropped.
+    """
+    target = Path(target)
+    with _aside(target) as temporary:
+        temporary.mkdir()
+        yield temporary
+        try:
+            temporary.rename(target)
+        except OSError:
+            if not target.is_dir():
+                raise
+
+
+@contextmanager
+def _aside(path: Path) -> Iterator[Path]:
+    """A path of the same name, in a folder beside it that is this process's own and is removed afterwards.
+
+    The folder is locked as long as the process lives: so the folders of killed processes are known, and removed.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    # Remove what killed processes left here.
+    theirs = re.compile(rf"\.{re.escape(path.name)}\.\d+\.[0-9a-f]{{8}}\.part")
+    for other in [p for p in path.parent.iterdir() if theirs.fullmatch(p.name)]:
+        with suppress(OSError):
+            handle = hold(other)
+            shutil.rmtree(other, ignore_errors=True)
+            os.close(handle)
+    # Hold one of our own while the block runs.
+    while True:
+        folder = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}.part")
+        folder.mkdir()
+        try:
+            handle = hold(folder)
+            break
+        except (BlockingIOError, FileNotFoundError):
+            continue  # another process took it for left behind
+        except OSError:
+            handle = None  # a file system without locks, where nothing is taken for left behind
+            break
+    try:
+        yield folder / path.name
     finally:
-        temporary.unlink(missing_ok=True)
+        shutil.rmtree(folder, ignore_errors=True)
+        if handle is not None:
+            os.close(handle)
 
 
 def save_whole(content: Any, path: str | Path) -> None:
@@ -49,6 +102,17 @@ def save_whole(content: Any, path: str | Path) -> None:
         raise OSError(
             f"{path}: could not be written, what was there before is kept; is the disk full? ({error})"
         ) from error
+
+
+def save_sound(waveform: Tensor, path: str | Path, rate: int) -> None:
+    """Write a waveform (samples,) int16 as FLAC or WAV, by the suffix. Raises ``OSError`` naming the file, as for a full disk."""
+    path = Path(path)
+    buffer = io.BytesIO()
+    soundfile.write(buffer, waveform.numpy(), rate, format=path.suffix[1:])
+    try:
+        path.write_bytes(buffer.getbuffer())
+    except OSError as error:
+        raise OSError(f"{path}: could not be written; is the disk full? ({error})") from error
 
 
 def load_safely(path: str | Path, mmap: bool = False) -> Any:
@@ -84,6 +148,15 @@ def fingerprint(*parts: Any) -> str:
     return hashlib.sha256(repr(parts).encode()).hexdigest()[:16]
 
 
+def file_state(path: str | Path) -> tuple[int, ...]:
+    """What changes with a file's content, for ``fingerprint``: of a link, that of the file it leads to; of none, ()."""
+    try:
+        stat = Path(path).stat()
+    except OSError:  # a link to nowhere
+        return ()
+    return stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns, stat.st_ino
+
+
 def raw_weights(model: nn.Module) -> list[bytes]:
     """The bytes of each tensor of a model, for ``fingerprint``."""
     return [tensor.numpy().tobytes() for tensor in model.state_dict().values()]
@@ -110,7 +183,8 @@ def cached(path: str | Path | None, key: str, make: Callable[[], dict]) -> dict:
     value = make()
     try:
         save_whole({"key": key, "value": value}, path)
+        content = load_safely(path, mmap=True)  # mapped: the memory it was made in is free again
     except OSError as error:
         tqdm.write(f"cache {path.name} could not be written, going on without it ({error})")
         return value
-    return load_safely(path, mmap=True)["value"]  # mapped: the memory it was made in is free again
+    return content["value"] if content["key"] == key else value  # another process may have replaced it by now

@@ -8,7 +8,8 @@ import torch
 from tabulate import tabulate
 from torch import Tensor, nn
 
-from kws.data.audio import SAMPLE_RATE, read_audio, to_float
+from kws.data.audio import SAMPLE_RATE, to_float
+from kws.data.corpus import readable
 from kws.evaluate import keyword_probability
 from kws.features import HOP
 from kws.model import CRNN
@@ -135,7 +136,7 @@ def points_table(rows: dict[str, WorkingPoint]) -> str:
 def talk_scene(folder: str, keyword: str, minutes: float, seed: int) -> Scene:
     """Talk without the keyword, for false alarms: every sound file below ``folder``, or, if that is "", synthetic phrases of other voices."""
     if folder:
-        recordings = [read_audio(path) for path in sound_files(folder)]
+        recordings = [waveform for _, waveform in readable(sound_files(folder))]
     else:
         recordings = [0.3 * to_float(p) for p in synthetic_talk(keyword, minutes, 0, seed).phrases]
     return in_a_row(recordings)

@@ -7,9 +7,9 @@ import numpy as np
 from torch import Tensor
 from tqdm import tqdm
 
-from kws.data.audio import SAMPLE_RATE, read_audio, to_int16
-from kws.data.corpus import CorpusError
-from kws.data.storage import cached, fingerprint
+from kws.data.audio import SAMPLE_RATE, to_int16
+from kws.data.corpus import CorpusError, find_sound_files, readable
+from kws.data.storage import cached, file_state, fingerprint
 
 VERSION = 1  # of how they are cut: raise it when that changes
 VALIDATION = "validation"  # the folder, below that of the recordings, of those that training must not hear
@@ -23,8 +23,8 @@ SHORTEST = 0.15  # seconds, with the 80 ms kept around: less is a click
 
 
 def sound_files(folder: str | Path) -> list[Path]:
-    """The sound files below a folder, in order. Raises ``FileNotFoundError`` if there is none."""
-    paths = sorted(path for path in Path(folder).rglob("*") if path.suffix.lower() in SUFFIXES)
+    """The visible sound files below a folder, in order. Raises ``FileNotFoundError`` if there is none."""
+    paths = find_sound_files(folder, suffixes=SUFFIXES)
     if not paths:
         raise FileNotFoundError(f"{folder}: no sound file ({', '.join(s[1:] for s in SUFFIXES)}) below it")
     return paths
@@ -41,14 +41,12 @@ def recorded_phrases(folder: str | Path, cache: str | Path | None = None) -> dic
 
     def make() -> dict:
         phrases: dict[str, list[Tensor]] = {"train": [], VALIDATION: []}
-        for path in tqdm(paths, "reading recorded speech", unit="file"):
+        for path, waveform in readable(tqdm(paths, "reading recorded speech", unit="file")):
             subset = VALIDATION if path.relative_to(folder).parts[0] == VALIDATION else "train"
-            phrases[subset] += cut_at_pauses(read_audio(path))
+            phrases[subset] += cut_at_pauses(waveform)
         return phrases
 
-    files = [
-        (str(path.relative_to(folder)), stat.st_size, stat.st_mtime_ns) for path in paths for stat in [path.stat()]
-    ]
+    files = [(str(path.relative_to(folder)), file_state(path)) for path in paths]
     file = None if cache is None else Path(cache) / "recorded-speech.pt"
     phrases = cached(file, fingerprint(VERSION, files), make)
     if not phrases["train"]:

@@ -1,3 +1,4 @@
+import os
 import shutil
 
 import numpy as np
@@ -7,8 +8,8 @@ import torch
 from conftest import tone
 
 from kws.data.audio import AudioError, fit_to_length, read_audio, to_float, to_int16
-from kws.data.corpus import CorpusError, folder_corpus, load_clips, load_noises
-from kws.views import decode
+from kws.data.corpus import CorpusError, find_sound_files, folder_corpus, load_clips, load_noises, recorded_noises
+from kws.views import decode, noise_alone
 
 
 def test_folder_corpus(tone_corpus):
@@ -53,12 +54,55 @@ def test_bad_files_are_named_and_the_others_used(tone_folder, tmp_path, capsys):
     (folder / "low" / "gone_nohash_0.wav").symlink_to("nowhere.wav")
     corpus, waveforms, errors = load_clips(folder_corpus(folder))
     assert len(errors) == 6
+    assert all(error.startswith("left out: ") for error in errors)
     for name in ("empty", "text", "cut", "none", "nan", "gone"):
         assert any(f"{name}_nohash_0" in error for error in errors)
     assert len(corpus.clips) == len(waveforms) == 120
     for _ in range(2):  # from the cache too
         assert len(decode(folder_corpus(folder), tmp_path / "cache").corpus.clips) == 120
         assert capsys.readouterr().out.count("left out: ") == 6
+
+
+def test_hidden_files_and_folders_are_no_clips(tone_folder, tmp_path):
+    """As macOS leaves them: ._x.wav beside x.wav, and folders such as .Trashes; capital suffixes are sounds."""
+    folder = tmp_path / "mac"
+    shutil.copytree(tone_folder, folder)
+    names = [clip.name for clip in folder_corpus(folder).clips]
+    for hidden in ("low/._a.wav", ".Trashes/a.wav", "__MACOSX/._a.wav", "_background_noise_/._hiss.wav"):
+        (folder / hidden).parent.mkdir(exist_ok=True)
+        (folder / hidden).write_bytes(b"\0\5\x16\7")
+    (folder / "low" / "folder.wav").mkdir()
+    soundfile.write(folder / "low" / "z_nohash_0.WAV", tone(300), 16_000)
+    corpus = folder_corpus(folder)
+    assert sorted([*names, "low/z_nohash_0"]) == [clip.name for clip in corpus.clips]
+    assert [path.name for path in corpus.noise_paths] == ["hiss.wav"]
+    assert [path.name for path in find_sound_files(folder, suffixes={".wav"}) if path.suffix == ".WAV"] == [
+        "z_nohash_0.WAV"
+    ]
+
+
+def test_links_to_other_files_are_read_anew(tmp_path):
+    """Same size, same time: only the file that the link leads to differs."""
+    (tmp_path / "corpus" / "word").mkdir(parents=True)
+    link = tmp_path / "corpus" / "word" / "a_nohash_0.wav"
+    for name, frequency in (("low", 300), ("high", 2000)):
+        soundfile.write(tmp_path / f"{name}.wav", tone(frequency), 16_000)
+        os.utime(tmp_path / f"{name}.wav", ns=(10**18, 10**18))
+        link.unlink(missing_ok=True)
+        link.symlink_to(tmp_path / f"{name}.wav")
+        decoded = decode(folder_corpus(tmp_path / "corpus"), tmp_path / "cache").waveforms[0]
+        assert torch.equal(decoded, to_int16(read_audio(tmp_path / f"{name}.wav")))
+
+
+def test_cropped_clips_are_counted(tmp_path, capsys):
+    (tmp_path / "word").mkdir()
+    for name, samples in (("short", 12_000), ("second", 16_000), ("long", 24_000), ("longest", 40_000)):
+        soundfile.write(tmp_path / "word" / f"{name}_nohash_0.wav", tone(440, samples), 16_000)
+    for _ in range(2):  # from the cache too
+        decode(folder_corpus(tmp_path), tmp_path / "cache")
+        (line,) = [line for line in capsys.readouterr().out.splitlines() if line.startswith("cropped")]
+        assert "2 clips" in line
+        assert "longest_nohash_0.wav, has 2.50 s" in line
 
 
 def test_no_usable_file(tmp_path):
@@ -103,7 +147,26 @@ def test_pcm_of_a_flac_survives_decoding(tmp_path):
 
 def test_noises(tone_corpus, tmp_path):
     assert [len(noise) for noise in load_noises(tone_corpus)] == [48_000]
+    assert [path.name for path in recorded_noises(tone_corpus)] == ["hiss.wav"]
     (tmp_path / "word").mkdir()
     soundfile.write(tmp_path / "word" / "a_nohash_0.wav", tone(440), 16_000)
     (white,) = load_noises(folder_corpus(tmp_path))
     assert to_float(white).std() == pytest.approx(0.1, rel=0.02)
+    assert recorded_noises(folder_corpus(tmp_path)) == {}
+
+
+def test_a_bad_noise_is_named_and_the_others_used(tone_folder, tmp_path, capsys):
+    folder = tmp_path / "noisy"
+    shutil.copytree(tone_folder, folder)
+    noises = folder / "_background_noise_"
+    (noises / "bad.wav").write_text("no")
+    soundfile.write(noises / "short.wav", tone(50, 7_000), 16_000)
+    corpus = folder_corpus(folder)
+    assert [len(noise) for noise in load_noises(corpus)] == [48_000, 21_000]
+    assert "left out: " in (told := capsys.readouterr().out)
+    assert "bad.wav" in told
+    assert list(noise_alone(corpus)) == ["hiss", "short"]
+    for path in corpus.noise_paths:
+        path.write_text("no")
+    with pytest.raises(CorpusError, match=r"none of the 3 sound files can be read; the first: .*bad\.wav"):
+        load_noises(corpus)

@@ -4,12 +4,13 @@ import io
 import re
 import tarfile
 import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
 from kws.data import download
 from kws.data.corpus import folder_corpus
-from kws.data.download import DownloadError, download_speech_commands, fetch, unpack
+from kws.data.download import DownloadError, download_speech_commands, fetch, main, unpack
 
 
 class Server(http.server.BaseHTTPRequestHandler):
@@ -204,3 +205,38 @@ def test_a_full_disk_while_downloading_keeps_what_came(server, tmp_path, monkeyp
     monkeypatch.undo()
     assert fetch(f"{server}/a.bin", tmp_path / "a.bin", sha256(CONTENT)).read_bytes() == CONTENT
     assert Server.requested[-1] == "bytes=3000000-"
+
+
+def at_once(function, *arguments) -> list:
+    with ThreadPoolExecutor(3) as pool:
+        return [job.result() for job in [pool.submit(function, *arguments) for _ in range(3)]]
+
+
+def test_several_downloads_at_once_end_with_one_whole_file(server, tmp_path):
+    Server.files["a.bin"] = CONTENT
+    at_once(fetch, f"{server}/a.bin", tmp_path / "a.bin", sha256(CONTENT))
+    assert (tmp_path / "a.bin").read_bytes() == CONTENT
+    assert Server.requested == [None]
+    assert [p.name for p in tmp_path.iterdir()] == ["a.bin"]
+
+
+def test_several_that_unpack_at_once_end_with_one_whole_folder(server, tmp_path, monkeypatch):
+    archive = archive_of({f"word/{i}.wav": bytes(1000) for i in range(300)})
+    Server.files["b.tar.gz"] = archive
+    monkeypatch.setitem(download.ARCHIVES, "v0.01", (f"{server}/b.tar.gz", sha256(archive)))
+    at_once(download_speech_commands, tmp_path / "all")
+    assert Server.requested == [None]
+    (tmp_path / "b.tar.gz").write_bytes(archive)
+    at_once(unpack, tmp_path / "b.tar.gz", tmp_path / "unpacked")
+    for folder in (tmp_path / "all" / "speech_commands_v0.01", tmp_path / "unpacked"):
+        assert len(list(folder.glob("word/*.wav"))) == 300
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["all", "b.tar.gz", "unpacked"]
+
+
+def test_a_folder_that_cannot_be_written(tmp_path, capsys):
+    (tmp_path / "file").write_text("")
+    assert main([str(tmp_path / "file" / "below")]) == 2
+    assert "below: nothing can be written there (Not a directory); give another folder" in capsys.readouterr().err
+    (tmp_path / "speech_commands_v0.01").write_text("")
+    assert main([str(tmp_path)]) == 2
+    assert "speech_commands_v0.01: is a file; remove it" in capsys.readouterr().err

@@ -80,7 +80,7 @@ def test_phrases_are_kept_until_a_file_is_added(tmp_path, monkeypatch):
     soundfile.write(folder / "a.flac", tone(300, 0.5).numpy(), 16_000)
     first = recorded_phrases(folder, cache)
     with monkeypatch.context() as patch:
-        patch.setattr("kws.scenes.recorded.read_audio", lambda path: pytest.fail("read anew"))
+        patch.setattr("kws.data.corpus.read_audio", lambda path: pytest.fail("read anew"))
         kept = recorded_phrases(folder, cache)
     assert all(torch.equal(a, b) for a, b in zip(first["train"], kept["train"], strict=True))
     soundfile.write(folder / "b.flac", tone(300, 1.0).numpy(), 16_000)
