@@ -8,11 +8,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from kws import __version__
 from kws.architectures import ARCHITECTURES
 from kws.compress import restore, store
 from kws.data.storage import CheckpointError, load_safely, save_whole
 from kws.model import CRNN, ConfigError
-from kws.version import __version__
 
 FORMAT = "kws.crnn"
 FORMAT_VERSION = 1

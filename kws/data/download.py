@@ -143,9 +143,9 @@ def _sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def main(arguments: list[str] | None = None) -> int:
+def main(arguments: list[str] | None = None, prog: str = "kws download") -> int:
     """The command line; the exit status is 0, or 2 after an error, which is told on standard error."""
-    parser = argparse.ArgumentParser(description="Download Google Speech Commands (CC BY 4.0).")
+    parser = argparse.ArgumentParser(prog=prog, description="Download Google Speech Commands (CC BY 4.0).")
     parser.add_argument("folder", help="where to put it")
     parser.add_argument("--version", default="v0.01", choices=ARCHIVES)
     options = parser.parse_args(arguments)

@@ -99,9 +99,10 @@ def rebuild(manifest: str | Path, archives: Sequence[str | Path], target: str | 
     return folder_corpus(target)
 
 
-def main() -> None:
+def main(arguments: list[str] | None = None, prog: str = "kws manifest") -> None:
+    """The command line. Raises ``CorpusError`` and ``OSError``."""
     parser = argparse.ArgumentParser(
-        description="Write the manifest of a corpus, or rebuild a corpus from its manifest."
+        prog=prog, description="Write the manifest of a corpus, or rebuild a corpus from its manifest."
     )
     commands = parser.add_subparsers(dest="command", required=True)
     write = commands.add_parser("write", help="manifest of a folder")
@@ -111,15 +112,8 @@ def main() -> None:
     build.add_argument("manifest")
     build.add_argument("target")
     build.add_argument("archives", nargs="+")
-    arguments = parser.parse_args()
-    try:
-        if arguments.command == "write":
-            write_manifest(folder_corpus(arguments.folder), arguments.manifest)
-        else:
-            rebuild(arguments.manifest, arguments.archives, arguments.target)
-    except (CorpusError, OSError) as error:
-        raise SystemExit(f"error: {error}") from None
-
-
-if __name__ == "__main__":
-    main()
+    options = parser.parse_args(arguments)
+    if options.command == "write":
+        write_manifest(folder_corpus(options.folder), options.manifest)
+    else:
+        rebuild(options.manifest, options.archives, options.target)

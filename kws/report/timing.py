@@ -1,6 +1,6 @@
 """How long a model takes for a second of sound, by runtime: eager PyTorch, TorchScript and ONNX Runtime, on one thread.
 
-``python -m kws.report.timing MODEL.pt [MODEL.pt ...]`` prints a table. All models and runtimes take turns in every round of one run, and
+``kws time MODEL.pt [MODEL.pt ...]`` prints a table. All models and runtimes take turns in every round of one run, and
 the medians are given, so that a busy machine slows all alike.
 """
 
@@ -18,7 +18,6 @@ from torch import nn
 from tqdm import tqdm
 
 from kws.checkpoint import load_model
-from kws.data.storage import CheckpointError
 from kws.features import LogMel
 from kws.report.export import WithFrontEnd, example, to_onnx, to_torchscript
 
@@ -109,21 +108,14 @@ def table(latencies: Sequence[Latency], batch: int, front_end: bool) -> str:
     return tabulate(rows, ["ms (times as fast)", *runtimes], disable_numparse=True)
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description="Latency of models on one thread, by runtime.")
+def main(arguments: list[str] | None = None, prog: str = "kws time") -> None:
+    """The command line. Raises ``CheckpointError`` and ``FileNotFoundError``."""
+    parser = argparse.ArgumentParser(prog=prog, description="Latency of models on one thread, by runtime.")
     parser.add_argument("models", nargs="+", help="checkpoints; the first is the one that others are compared with")
     parser.add_argument("--seconds", type=float, default=60, help="how long to measure")
-    arguments = parser.parse_args()
-    try:
-        models = {Path(path).stem: load_model(path) for path in arguments.models}
-    except (CheckpointError, FileNotFoundError) as error:
-        raise SystemExit(f"error: {error}") from None
-    latencies = measure(models, seconds=arguments.seconds)
+    options = parser.parse_args(arguments)
+    latencies = measure({Path(path).stem: load_model(path) for path in options.models}, seconds=options.seconds)
     for batch in (1, 256):
         for front_end in (False, True):
             print(f"\n{batch} clip(s) of 1 s in a call, 1 thread, {'with' if front_end else 'without'} the front end")
             print(table(latencies, batch, front_end))
-
-
-if __name__ == "__main__":
-    main()

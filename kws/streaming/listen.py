@@ -1,4 +1,4 @@
-"""``python -m kws.streaming.listen MODEL [FILE]``: print each detection of a streaming model in a sound file, standard input or the microphone.
+"""``kws listen MODEL [FILE]``: print each detection of a streaming model in a sound file, standard input or the microphone.
 
 MODEL is a ``streaming_<name>.pt``, or any checkpoint of a CRNN, which is then asked about every last second. FILE is a sound file of any
 length, rate and number of channels; ``-`` is raw 16-bit little-endian mono PCM from standard input; without FILE the microphone is
@@ -7,7 +7,6 @@ heard (needs the package sounddevice). One line a detection: the time in seconds
 
 import argparse
 import math
-import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,7 +17,6 @@ import soxr
 import torch
 
 from kws.data.audio import SAMPLE_RATE, AudioError
-from kws.data.storage import CheckpointError
 from kws.streaming.detection import HOLD_OFF, Detection, Detector
 from kws.streaming.network import StreamingModel, load_stream
 
@@ -27,11 +25,9 @@ FILE_BLOCK_SECONDS = 2.0
 BAR = 20
 
 
-def main(arguments: list[str] | None = None) -> int:
-    """The command line; the exit status is 0, or 2 after an error, which is told on standard error."""
-    parser = argparse.ArgumentParser(
-        prog="python -m kws.streaming.listen", description="Print each detection of a keyword."
-    )
+def main(arguments: list[str] | None = None, prog: str = "kws listen") -> None:
+    """The command line. Raises ``AudioError``, ``CheckpointError``, ``OSError`` and ``ValueError``."""
+    parser = argparse.ArgumentParser(prog=prog, description="Print each detection of a keyword.")
     parser.add_argument("model", help="weights/<keyword>/streaming_<name>.pt, or a checkpoint")
     parser.add_argument("file", nargs="?", help="a sound file, or - for raw 16-bit mono PCM; left out: the microphone")
     parser.add_argument("--rate", type=int, default=SAMPLE_RATE, help="samples a second of raw PCM (default: 16000)")
@@ -42,30 +38,21 @@ def main(arguments: list[str] | None = None) -> int:
     )
     options = parser.parse_intermixed_args(arguments)
     torch.set_num_threads(1)
-    try:
-        model = load_stream(options.model)
-        if isinstance(model, StreamingModel):
-            print(
-                f"note: {options.model} is a checkpoint, asked about every last second; one that was trained on clips is often wrong in a stream",
-                file=sys.stderr,
-            )
-        detector = Detector(
-            model.threshold if options.threshold is None else options.threshold,
-            model.smoothing if options.smoothing is None else options.smoothing,
-            model.step_samples,
-            model.first_sample,
-            options.hold_off,
+    model = load_stream(options.model)
+    if isinstance(model, StreamingModel):
+        print(
+            f"note: {options.model} is a checkpoint, asked about every last second; one that was trained on clips is often wrong in a stream",
+            file=sys.stderr,
         )
-        for detection in listen(model, _source(options), detector, live=sys.stderr.isatty()):
-            print(f"{detection.seconds:9.2f} s  {detection.probability:.3f}  {model.keyword}", flush=True)
-    except BrokenPipeError:  # whoever reads has read enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for what Python flushes at its end
-    except (AudioError, CheckpointError, FileNotFoundError, ValueError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        pass
-    return 0
+    detector = Detector(
+        model.threshold if options.threshold is None else options.threshold,
+        model.smoothing if options.smoothing is None else options.smoothing,
+        model.step_samples,
+        model.first_sample,
+        options.hold_off,
+    )
+    for detection in listen(model, _source(options), detector, live=sys.stderr.isatty()):
+        print(f"{detection.seconds:9.2f} s  {detection.probability:.3f}  {model.keyword}", flush=True)
 
 
 @torch.inference_mode()
@@ -106,6 +93,8 @@ def _source(options: argparse.Namespace) -> Iterator[np.ndarray]:
     if options.rate != SAMPLE_RATE and options.file != "-":
         raise ValueError("--rate is for raw PCM from standard input; a sound file tells its own")
     if options.file == "-":
+        if sys.stdin is None:
+            raise ValueError("standard input is closed; give it samples, or name a FILE")
         return resampled(raw_blocks(sys.stdin.buffer, options.rate), options.rate)
     if options.file is None:
         return _microphone()
@@ -207,7 +196,3 @@ def _microphone() -> Iterator[np.ndarray]:
                 yield block[:, 0].copy()
     except sounddevice.PortAudioError as error:
         raise ValueError(f"the microphone cannot be opened ({error}); name a FILE, or - for standard input") from error
-
-
-if __name__ == "__main__":
-    sys.exit(main())

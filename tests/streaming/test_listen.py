@@ -1,4 +1,4 @@
-"""``python -m kws.streaming.listen``: any sound in, detections out, errors without a traceback."""
+"""``kws listen``: any sound in, detections out, errors without a traceback."""
 
 import os
 import subprocess
@@ -11,7 +11,8 @@ import soundfile
 import torch
 from conftest import ROOT
 
-from kws.streaming.listen import file_blocks, main, resampled
+from kws.__main__ import main
+from kws.streaming.listen import file_blocks, resampled
 from kws.streaming.network import StreamingModel, save_stream, streaming_model
 
 WEIGHTS = ROOT / "weights" / "happy"
@@ -32,7 +33,7 @@ def noise(seconds: float, rate: int, channels: int = 1) -> np.ndarray:
 @pytest.mark.parametrize(("rate", "channels"), [(16_000, 1), (44_100, 2), (8_000, 1), (48_000, 3)])
 def test_a_file_of_any_rate(model, tmp_path, capsys, rate, channels):
     soundfile.write(tmp_path / "a.wav", noise(5, rate, channels), rate)
-    assert main([str(model), str(tmp_path / "a.wav"), "--threshold", "0", "--hold-off", "1"]) == 0
+    assert main(["listen", str(model), str(tmp_path / "a.wav"), "--threshold", "0", "--hold-off", "1"]) == 0
     lines = capsys.readouterr().out.splitlines()
     times = [float(line.split()[0]) for line in lines]
     np.testing.assert_allclose(np.diff(times), 1.0, atol=0.06)
@@ -44,7 +45,7 @@ def test_a_file_of_any_rate(model, tmp_path, capsys, rate, channels):
 
 def test_raw_samples_from_standard_input(model):
     samples = (noise(2, 16_000)[:, 0] * 32767).astype("<i2")
-    command = [sys.executable, "-m", "kws.streaming.listen", str(model), "-", "--threshold", "0"]
+    command = [sys.executable, "-m", "kws", "listen", str(model), "-", "--threshold", "0"]
     done = subprocess.run(command, input=samples.tobytes() + b"x", cwd=ROOT, capture_output=True)
     assert done.returncode == 0, done.stderr
     assert len(done.stdout.decode().splitlines()) == 2
@@ -52,7 +53,7 @@ def test_raw_samples_from_standard_input(model):
 
 def test_a_sound_file_on_standard_input_is_refused(model, tmp_path):
     soundfile.write(tmp_path / "a.wav", noise(1, 16_000), 16_000)
-    command = [sys.executable, "-m", "kws.streaming.listen", str(model), "-"]
+    command = [sys.executable, "-m", "kws", "listen", str(model), "-"]
     done = subprocess.run(command, input=(tmp_path / "a.wav").read_bytes(), cwd=ROOT, capture_output=True)
     assert done.returncode == 2
     assert b"is a sound file" in done.stderr
@@ -60,7 +61,7 @@ def test_a_sound_file_on_standard_input_is_refused(model, tmp_path):
 
 def test_options_may_stand_anywhere(model, tmp_path, capsys):
     soundfile.write(tmp_path / "a.wav", noise(2, 16_000), 16_000)
-    assert main([str(model), "--threshold", "0", str(tmp_path / "a.wav")]) == 0
+    assert main(["listen", str(model), "--threshold", "0", str(tmp_path / "a.wav")]) == 0
     assert len(capsys.readouterr().out.splitlines()) == 2
 
 
@@ -77,7 +78,7 @@ def test_a_file_that_ends_early_says_where(model, tmp_path, capsys, name):
     soundfile.write(tmp_path / name, noise(20, 16_000), 16_000)
     whole = (tmp_path / name).read_bytes()
     (tmp_path / name).write_bytes(whole[: len(whole) // 2])
-    assert main([str(model), str(tmp_path / name), "--threshold", "0"]) == 2
+    assert main(["listen", str(model), str(tmp_path / name), "--threshold", "0"]) == 2
     output = capsys.readouterr()
     assert 5 <= len(output.out.splitlines()) <= 11  # what there is was heard
     assert name in output.err
@@ -101,31 +102,27 @@ def test_a_file_that_ends_early_says_where(model, tmp_path, capsys, name):
         (["{weights}/tc_resnet8.pt", "{folder}/text.wav"], "only a CRNN"),
     ],
 )
-def test_errors_are_told_without_a_traceback(model, tmp_path, arguments, message):
+def test_errors_are_told_without_a_traceback(model, tmp_path, capsys, arguments, message):
     (tmp_path / "text.wav").write_text("this is no sound")
     soundfile.write(tmp_path / "nan.wav", np.full(16_000, np.nan, np.float32), 16_000, subtype="FLOAT")
     soundfile.write(tmp_path / "empty.wav", np.zeros(0), 16_000)
     (tmp_path / "samples.raw").write_bytes(bytes(32_000))
     (tmp_path / "stream.onnx").write_bytes(b"onnx")
-    filled = [a.format(folder=tmp_path, model=model, weights=WEIGHTS) for a in arguments]
-    done = subprocess.run(
-        [sys.executable, "-m", "kws.streaming.listen", *filled], cwd=ROOT, capture_output=True, text=True
-    )
-    assert done.returncode == 2
-    assert message in done.stderr
-    assert "Traceback" not in done.stderr
-    assert done.stdout == ""
+    assert main(["listen", *(a.format(folder=tmp_path, model=model, weights=WEIGHTS) for a in arguments)]) == 2
+    output = capsys.readouterr()
+    assert message in output.err
+    assert output.out == ""
 
 
 def test_no_microphone_is_told(model, capsys, monkeypatch):
     monkeypatch.setitem(sys.modules, "sounddevice", None)  # as if it were not installed
-    assert main([str(model)]) == 2
+    assert main(["listen", str(model)]) == 2
     assert "pip install sounddevice" in capsys.readouterr().err
 
 
 def test_a_checkpoint_can_be_listened_with(tmp_path, capsys):
     soundfile.write(tmp_path / "a.wav", noise(3, 16_000), 16_000)
-    assert main([str(WEIGHTS / "rnn_int8.pt"), str(tmp_path / "a.wav"), "--threshold", "0"]) == 0
+    assert main(["listen", str(WEIGHTS / "rnn_int8.pt"), str(tmp_path / "a.wav"), "--threshold", "0"]) == 0
     output = capsys.readouterr()
     assert len(output.out.splitlines()) == 3
     assert "trained on clips" in output.err
@@ -143,7 +140,7 @@ def test_what_is_reported_is_what_the_model_says(tmp_path, capsys):
     model = streaming_model(WEIGHTS / "beyond.pt", threshold=0.0)
     assert isinstance(model, StreamingModel)
     save_stream(model, tmp_path / "m.pt")
-    main([str(tmp_path / "m.pt"), str(tmp_path / "a.wav"), "--threshold", "0"])
+    main(["listen", str(tmp_path / "m.pt"), str(tmp_path / "a.wav"), "--threshold", "0"])
     reported = [line.split() for line in capsys.readouterr().out.splitlines()]
     p = model(torch.from_numpy(waveform))
     for seconds, _, probability, _ in reported:
@@ -160,7 +157,7 @@ def test_memory_stays_flat(model, tmp_path):
             for _ in range(minutes):
                 file.write(noise(60, 44_100))
         program = (
-            "import resource, sys; from kws.streaming.listen import main; main(sys.argv[1:])"
+            "import resource, sys; from kws.__main__ import main; main(['listen', *sys.argv[1:]])"
             "; print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, file=sys.stderr)"
         )
         command = [sys.executable, "-c", program, str(model), str(path), "--threshold", "1"]
