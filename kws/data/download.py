@@ -6,7 +6,6 @@ Speech Commands is by Pete Warden (2018, arXiv:1804.03209), CC BY 4.0. The check
 import argparse
 import hashlib
 import http.client
-import sys
 import tarfile
 import tempfile
 import urllib.error
@@ -143,22 +142,10 @@ def _sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def main(arguments: list[str] | None = None, prog: str = "kws download") -> int:
-    """The command line; the exit status is 0, or 2 after an error, which is told on standard error."""
+def main(arguments: list[str] | None = None, prog: str = "kws download") -> None:
+    """The command line. Raises ``DownloadError`` and ``OSError``."""
     parser = argparse.ArgumentParser(prog=prog, description="Download Google Speech Commands (CC BY 4.0).")
     parser.add_argument("folder", help="where to put it")
     parser.add_argument("--version", default="v0.01", choices=ARCHIVES)
     options = parser.parse_args(arguments)
-    try:
-        download_speech_commands(options.folder, options.version)
-    except OSError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print("stopped; run it again to go on", file=sys.stderr)
-        return 130
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+    download_speech_commands(options.folder, options.version)

@@ -2,54 +2,80 @@
 
 import argparse
 import csv
+import glob
 import hashlib
-import os
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import soundfile
 from tqdm import tqdm
 
-from kws.data.corpus import NOISE_FOLDER, SUFFIXES, Corpus, CorpusError, folder_corpus
-from kws.data.storage import replacing
+from kws.data.audio import AudioError
+from kws.data.corpus import NOISE_FOLDER, Corpus, CorpusError, find_sound_files, folder_corpus
+from kws.data.storage import new_folder, replacing
 
 COLUMNS = ("word", "clip", "speaker", "pcm_md5")
 
 
 def pcm_md5(path: str | Path) -> str:
-    """MD5 of the 16-bit little-endian samples of a sound file: the same for a wav and its flac copy."""
-    samples, _ = soundfile.read(path, dtype="int16")
+    """MD5 of the 16-bit little-endian samples of a sound file: the same for a wav and its flac copy. Raises ``AudioError``."""
+    try:
+        samples, _ = soundfile.read(path, dtype="int16")
+    except Exception as error:  # libsndfile's, NumPy's and the system's have no base class but this
+        raise AudioError(f"{path}: not a readable sound file, replace or remove it ({error})") from error
     return hashlib.md5(samples.astype("<i2").tobytes()).hexdigest()
 
 
 def write_manifest(corpus: Corpus, path: str | Path) -> None:
-    """One line a clip: word, clip (file name without suffix), speaker, pcm_md5; and the noises, under ``_background_noise_``."""
-    rows = [(c.word, c.path.stem, c.speaker, c.path) for c in corpus.clips] + [
-        (NOISE_FOLDER, p.stem, "", p) for p in corpus.noise_paths
-    ]
-    with replacing(path) as temporary, open(temporary, "w", newline="") as file:
+    """One line a clip: word, clip (file name without suffix), speaker, pcm_md5; and the noises, under ``_background_noise_``.
+
+    Raises ``CorpusError`` for files that cannot be read, naming how many and the first, and for two noises of one name.
+    """
+    files = [(c.word, c.path.stem, c.speaker, c.path) for c in corpus.clips]
+    files += [(NOISE_FOLDER, p.stem, "", p) for p in corpus.noise_paths]
+    rows, errors = [], []
+    for word, stem, speaker, file in tqdm(files, "checksums", unit="clip"):
+        try:
+            rows.append((word, stem, speaker, pcm_md5(file)))
+        except AudioError as error:
+            errors.append(str(error))
+    if errors:
+        raise CorpusError(f"no manifest written: {len(errors)} of the files cannot be read; the first: {errors[0]}")
+    _check_names(rows, path)
+    with replacing(path) as temporary, open(temporary, "w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(COLUMNS)
-        writer.writerows(
-            (word, stem, speaker, pcm_md5(file_path))
-            for word, stem, speaker, file_path in tqdm(rows, "checksums", unit="clip")
-        )
+        writer.writerows(rows)
 
 
 def read_manifest(path: str | Path) -> list[dict[str, str]]:
-    """The rows of a manifest. Raises ``CorpusError`` for a file that is not one."""
-    with open(path, newline="") as file:
-        reader = csv.DictReader(file)
-        if tuple(reader.fieldnames or ()) != COLUMNS:
-            raise CorpusError(f"{path}: not a manifest, its first line must be {','.join(COLUMNS)}")
-        rows = list(reader)
+    """The rows of a manifest. Raises ``CorpusError`` for a file that is not one, and for names that are none or given twice."""
+    try:
+        with open(path, newline="", encoding="utf-8-sig") as file:
+            lines = list(csv.reader(file))
+    except (csv.Error, UnicodeDecodeError) as error:
+        raise CorpusError(f"{path}: not a manifest, which is a text file ({error})") from error
+    if not lines or tuple(lines[0]) != COLUMNS:
+        raise CorpusError(f"{path}: not a manifest, its first line must be {','.join(COLUMNS)}")
+    rows = [line for line in lines[1:] if line]
     for row in rows:
-        if any(Path(row[column] or "").name != row[column] for column in ("word", "clip")):
-            raise CorpusError(
-                f"{path}: {row['word']}/{row['clip']} is not the name of a clip; do not use this manifest"
-            )
-    return rows
+        if len(row) != len(COLUMNS):
+            raise CorpusError(f"{path}: damaged, a line has not {len(COLUMNS)} columns: {','.join(row)[:80]}")
+    _check_names(rows, path)
+    return [dict(zip(COLUMNS, row, strict=True)) for row in rows]
+
+
+def _check_names(rows: Iterable[Sequence[str]], path: str | Path) -> None:
+    """Of rows of word, clip and more. A name must be a visible one in its folder, and the only one."""
+    seen = set()
+    for word, clip, *_ in rows:
+        for name in (word, clip):
+            if not name or name.startswith(".") or set(name) & set("/\\\0"):
+                raise CorpusError(f"{path}: {word}/{clip} is not the name of a clip; do not use this manifest")
+        if (word, clip) in seen:
+            raise CorpusError(f"{path}: {word}/{clip} is listed twice; rename one of the two files, or remove it")
+        seen.add((word, clip))
 
 
 def is_corpus_of(corpus: Corpus, path: str | Path) -> bool:
@@ -63,8 +89,8 @@ def is_corpus_of(corpus: Corpus, path: str | Path) -> bool:
 def rebuild(manifest: str | Path, archives: Sequence[str | Path], target: str | Path) -> Corpus:
     """Put the clips of a manifest into the new folder ``target``, found by word and checksum in unpacked official archives.
 
-    Both versions are needed where a manifest draws on both: v0.02 renumbered some clips of v0.01. Raises ``CorpusError``
-    if a clip is in none of the archives, naming how many and the first.
+    Both versions are needed where a manifest draws on both: v0.02 renumbered some clips of v0.01. A file of the archives that
+    cannot be read is named. Raises ``CorpusError`` if a clip is in none of the archives, naming how many and the first.
     """
     target = Path(target)
     if target.exists():
@@ -72,30 +98,33 @@ def rebuild(manifest: str | Path, archives: Sequence[str | Path], target: str | 
     for archive in archives:
         if not Path(archive).is_dir():
             raise CorpusError(f"{archive}: there is no such folder; give unpacked archives")
-    wanted = {(row["word"], row["pcm_md5"]): row for row in read_manifest(manifest)}
-    words = {word for word, _ in wanted}
+    # One recording may have several names.
+    wanted: dict[tuple[str, str], list[dict[str, str]]] = {}
+    for row in read_manifest(manifest):
+        wanted.setdefault((row["word"], row["pcm_md5"].lower()), []).append(row)
+    words = sorted({word for word, _ in wanted})
+    if not {*words} - {NOISE_FOLDER}:
+        raise CorpusError(f"{manifest}: lists no clip")
     files = [
-        p
-        for archive in archives
-        for word in sorted(words)
-        for p in sorted((Path(archive) / word).glob("*"))
-        if p.suffix in SUFFIXES
+        path for archive in archives for word in words for path in find_sound_files(archive, f"{glob.escape(word)}/*")
     ]
-    unfinished = target.with_name(f".{target.name}.part")
-    shutil.rmtree(unfinished, ignore_errors=True)
-    for path in tqdm(files, "comparing checksums", unit="clip"):
-        row = wanted.pop((path.parent.name, pcm_md5(path)), None)
-        if row is not None:
-            copy = unfinished / row["word"] / (row["clip"] + path.suffix)
-            copy.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(path, copy)
-    if wanted:
-        first = next(iter(wanted.values()))
-        shutil.rmtree(unfinished, ignore_errors=True)
-        raise CorpusError(
-            f"{len(wanted)} clips of the manifest are in none of the archives, such as {first['word']}/{first['clip']}: give v0.01 and v0.02"
-        )
-    os.rename(unfinished, target)
+    with new_folder(target) as unfinished:
+        for path in tqdm(files, "comparing checksums", unit="clip"):
+            try:
+                rows = wanted.pop((path.parent.name, pcm_md5(path)), [])
+            except AudioError as error:
+                tqdm.write(f"left out: {error}")
+                continue
+            for row in rows:
+                copy = unfinished / row["word"] / (row["clip"] + path.suffix)
+                copy.parent.mkdir(exist_ok=True)
+                shutil.copyfile(path, copy)
+        if wanted:
+            missing = [row for rows in wanted.values() for row in rows]
+            raise CorpusError(
+                f"{len(missing)} clips of the manifest are in none of the archives, such as"
+                f" {missing[0]['word']}/{missing[0]['clip']}: give v0.01 and v0.02"
+            )
     return folder_corpus(target)
 
 

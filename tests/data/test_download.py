@@ -8,9 +8,10 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from kws.__main__ import main
 from kws.data import download
 from kws.data.corpus import folder_corpus
-from kws.data.download import DownloadError, download_speech_commands, fetch, main, unpack
+from kws.data.download import DownloadError, download_speech_commands, fetch, unpack
 
 
 class Server(http.server.BaseHTTPRequestHandler):
@@ -235,8 +236,8 @@ def test_several_that_unpack_at_once_end_with_one_whole_folder(server, tmp_path,
 
 def test_a_folder_that_cannot_be_written(tmp_path, capsys):
     (tmp_path / "file").write_text("")
-    assert main([str(tmp_path / "file" / "below")]) == 2
+    assert main(["download", str(tmp_path / "file" / "below")]) == 2
     assert "below: nothing can be written there (Not a directory); give another folder" in capsys.readouterr().err
     (tmp_path / "speech_commands_v0.01").write_text("")
-    assert main([str(tmp_path)]) == 2
+    assert main(["download", str(tmp_path)]) == 2
     assert "speech_commands_v0.01: is a file; remove it" in capsys.readouterr().err

@@ -1,10 +1,9 @@
-import shutil
 from pathlib import Path
 
 import pytest
 
 from kws.data.corpus import CorpusError, folder_corpus
-from kws.data.manifest import is_corpus_of, read_manifest, rebuild, write_manifest
+from kws.data.manifest import write_manifest
 from kws.research.settings import Settings
 
 
@@ -80,43 +79,6 @@ def test_results_of_another_corpus_go_elsewhere(tone_folder, tmp_path, monkeypat
     assert settings.results_name(corpus) == "low"
     with pytest.raises(CorpusError, match="does not list the clips"):
         settings.results_name(corpus.without([corpus.clips[0].name]))
-
-
-def test_manifest_rebuilds_the_corpus_from_archives(tone_folder, tmp_path):
-    corpus = folder_corpus(tone_folder, "tones").without(["low/00000000_nohash_1"])
-    write_manifest(corpus, tmp_path / "manifest.csv")
-    rows = read_manifest(tmp_path / "manifest.csv")
-    assert len(rows) == 119 + 1
-    assert rows[0].keys() == {"word", "clip", "speaker", "pcm_md5"}
-    first, second = tmp_path / "v1", tmp_path / "v2"  # clips spread over two archives, one of them renumbered
-    shutil.copytree(tone_folder, first)
-    (second / "low").mkdir(parents=True)
-    moved = next((first / "low").glob("00000005_nohash_0.*"))
-    moved.rename(second / "low" / ("00000005_nohash_9" + moved.suffix))
-    built = rebuild(tmp_path / "manifest.csv", [first, second], tmp_path / "built")
-    assert [c.name for c in built.clips] == [c.name for c in corpus.clips]
-    assert is_corpus_of(built, tmp_path / "manifest.csv")
-    assert [p.name for p in built.noise_paths] == ["hiss.wav"]
-    with pytest.raises(CorpusError, match="is there already"):
-        rebuild(tmp_path / "manifest.csv", [first], tmp_path / "built")
-    with pytest.raises(CorpusError, match="1 clips of the manifest are in none.*low/00000005_nohash_0"):
-        rebuild(tmp_path / "manifest.csv", [first], tmp_path / "other")
-    assert not (tmp_path / "other").exists()
-
-
-def test_not_a_manifest(tmp_path):
-    (tmp_path / "other.csv").write_text("a,b\n1,2\n")
-    with pytest.raises(CorpusError, match="not a manifest"):
-        read_manifest(tmp_path / "other.csv")
-
-
-def test_a_hostile_manifest_and_a_missing_archive(tmp_path):
-    (tmp_path / "bad.csv").write_text("word,clip,speaker,pcm_md5\nyes,../../outside,a,0\n")
-    with pytest.raises(CorpusError, match="not the name of a clip"):
-        read_manifest(tmp_path / "bad.csv")
-    (tmp_path / "good.csv").write_text("word,clip,speaker,pcm_md5\nyes,a_nohash_0,a,0\n")
-    with pytest.raises(CorpusError, match="v1: there is no such folder"):
-        rebuild(tmp_path / "good.csv", [tmp_path / "v1"], tmp_path / "built")
 
 
 def test_a_misspelt_variable_is_refused(monkeypatch):
