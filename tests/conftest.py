@@ -12,7 +12,7 @@ from kws.data.corpus import Corpus, folder_corpus
 from kws.model import CRNN, CRNNConfig
 from kws.scenes import Sounds, Word, sounds_of, word_bounds
 from kws.split import speaker_split
-from kws.streaming.network import StreamingCRNN
+from kws.streaming import StreamingCRNN
 from kws.views import decode
 
 torch.set_num_threads(1)  # the models are tiny: more threads cost more than they bring
@@ -21,8 +21,7 @@ ROOT = Path(__file__).parents[1]
 WEIGHTS = ROOT / "weights" / "happy"
 SHARED = ROOT.parent / "shared" / "speech_commands"
 SHAPES = {
-    "mean": CRNNConfig(attention="mean", layers=1),
-    "last": CRNNConfig(attention="last", rnn="rnn", kernel=(5, 8)),
+    "one layer": CRNNConfig(rnn="rnn", kernel=(5, 8), layers=1),
     "pooled": CRNNConfig(pool=(2, 5), channels=4, kernel=(6, 4), stride=(3, 2), norm=True, relu=True, hidden=12),
     "separable": CRNNConfig(separable=True, kernel=(6, 7), stride=(3, 5), attention="linear"),
     "deep": CRNNConfig(
@@ -73,10 +72,14 @@ def real_folder() -> Path:
     return SHARED
 
 
-def network(name: str, carried: bool) -> StreamingCRNN:
+def offline(name: str) -> CRNN:
+    """A committed model, or an untrained one of a shape."""
     torch.manual_seed(1)
-    model = CRNN(SHAPES[name]).eval() if name in SHAPES else kws.load_model(WEIGHTS / f"{name}.pt")
-    return StreamingCRNN(model, carried)
+    return CRNN(SHAPES[name]).eval() if name in SHAPES else kws.load_model(WEIGHTS / f"{name}.pt")
+
+
+def network(name: str, carried: bool) -> StreamingCRNN:
+    return StreamingCRNN(offline(name), carried)
 
 
 def sound(samples: int, seed: int = 0) -> torch.Tensor:

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from kws.data.audio import SAMPLE_RATE
 from kws.features import HIGHEST_POWER, HOP, LOWEST_POWER, WINDOW, LogMel, frames_in
-from kws.streaming.onnx_stream import OPSET
+from kws.streaming.onnx_export import OPSET
 
 
 class MatrixLogMel(nn.Module):

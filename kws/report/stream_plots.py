@@ -11,7 +11,8 @@ from kws.data.audio import SAMPLE_RATE
 from kws.features import HOP, LogMel
 from kws.report.plots import KEYWORD_COLOUR
 from kws.scenes import Scene
-from kws.streaming.detection import TOLERANCE, Detection, WorkingPoint, step_times
+from kws.streaming.detection import Detection, step_times
+from kws.streaming.scoring import TOLERANCE, WorkingPoint
 
 
 def plot_scene(scene: Scene, labels: Tensor, heading: str) -> Figure:

@@ -16,8 +16,7 @@ from tqdm import tqdm
 
 from kws.data.audio import SAMPLE_RATE
 from kws.data.storage import CheckpointError
-from kws.report.streams import largest_difference
-from kws.streaming.network import load_stream
+from kws.streaming import largest_difference, load_stream
 from kws.streaming.onnx_stream import OnnxStream
 
 CHUNKS = (0.02, 0.08, 1.0)  # seconds of sound in a call

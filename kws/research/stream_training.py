@@ -26,7 +26,7 @@ from kws.research.stream_teacher import StreamTeacher, StreamTeacherConfig
 from kws.scenes import SceneConfig, Sounds
 from kws.scenes.batches import BATCH, IGNORED, OVER, batches_of
 from kws.split import Split
-from kws.streaming.network import StreamingCRNN
+from kws.streaming import StreamingCRNN
 from kws.train import VERSION as TRAIN_VERSION
 from kws.train import Run, TrainConfig, Trainer, TrainingError, drive
 from kws.views import ClipData, TrainingData, digest

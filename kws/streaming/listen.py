@@ -18,7 +18,7 @@ import torch
 
 from kws.data.audio import SAMPLE_RATE, AudioError
 from kws.streaming.detection import HOLD_OFF, Detection, Detector
-from kws.streaming.network import StreamingModel, load_stream
+from kws.streaming.model import StreamingModel, load_stream
 
 BLOCK_SECONDS = 0.2  # of a live source: how often it is asked
 FILE_BLOCK_SECONDS = 2.0

@@ -1,7 +1,7 @@
-"""Two stages: a small model listens all the time, and a larger one judges only what the small one takes for the keyword.
+"""Two stages: a small model listens all the time, a larger one judges only what the small one takes for the keyword.
 
-That is how phones listen (Hey Siri Team 2017, Apple Machine Learning Journal 1(6)): it costs little more than the small model and seldom
-has a false alarm that the larger one has not.
+That is how phones listen (Hey Siri Team 2017, Apple Machine Learning Journal 1(6)). It costs little more than the small
+model, and seldom has a false alarm that the larger one has not.
 """
 
 import copy
@@ -12,26 +12,27 @@ import torch
 from torch import Tensor, nn
 
 from kws.data.audio import SAMPLE_RATE
-from kws.streaming.network import LOUDEST, StreamingModel, checked
+from kws.streaming.model import LOUDEST, StreamingModel, checked
 
 BACK = 1.0  # seconds before the small model wakes it from which the larger one hears: what its attention pools
 AWAKE = 0.6  # seconds for which it goes on hearing after the small one was last sure
 
 
 class TwoStage(nn.Module):
-    """A streaming model made of two, with what ``kws.streaming.network.StreamingModel`` has, on the CPU; ``save_stream`` writes it as one file.
+    """A streaming model made of two, on the CPU. It offers what a ``StreamingModel`` does; ``save_stream`` writes it.
+
+    Raises ``ValueError`` for models of different keywords, and for another ``wake``.
 
     Args:
         first: listens always.
-        second: when ``first`` gives a probability of at least ``wake``, it hears the last ``BACK`` seconds and goes on until ``first``
-            has given less for ``AWAKE`` seconds. The threshold is its. Both are copied.
-        wake: in (0, 1).
+        second: hears the last ``BACK`` seconds once it is woken; the threshold is its. Both are copied.
+        wake: in (0, 1). The second is woken by a probability of at least this of the first. It falls asleep
+            ``AWAKE`` seconds after the last one.
 
     Attributes:
         smoothing: 1, for the second stage's is taken inside: it needs what that says of the time before it was woken.
-        steps, second_steps: since the reset, and how many of them the second stage has computed.
-
-    Raises ``ValueError`` for models of different keywords, and another ``wake``.
+        steps: since the reset.
+        second_steps: how many of them the second stage has computed.
     """
 
     keyword: Final[str]
@@ -57,7 +58,8 @@ class TwoStage(nn.Module):
         self.smoothing, self.mean_of = 1, second.smoothing
         self.sample_rate, self.loudest = SAMPLE_RATE, LOUDEST
         self.step_samples = second.step_samples
-        # The stream goes in steps from its beginning: the second's first probability is put out at the end of the step it falls into.
+        # The stream goes in steps from its beginning. The second's first probability comes at the end of the step
+        # that it falls into.
         self.first_sample = math.ceil(second.first_sample / second.step_samples) * second.step_samples
         self.longest_awake = math.ceil(AWAKE * SAMPLE_RATE / second.step_samples)
         self.back = math.ceil(BACK * SAMPLE_RATE / second.step_samples) * second.step_samples
@@ -76,15 +78,18 @@ class TwoStage(nn.Module):
 
         chunk: as of ``StreamingModel``, refused likewise.
         """
-        heard = torch.cat([self.heard, checked(chunk, self.loudest)])  # of it, ``judged`` samples were judged before
+        # The first stage hears what is new, in whole steps; of what was heard, ``judged`` samples were judged before.
+        heard = torch.cat([self.heard, checked(chunk, self.loudest)])
         steps = (heard.shape[0] - self.judged) // self.step_samples
         end = self.judged + steps * self.step_samples
         woken = self.woken(heard[self.judged : end], steps)
+        # The second stage hears the steps for which it is awake.
         found = torch.zeros(steps)
         for i in range(steps):
             if woken[i] or self.awake > 0:
                 now = self.judged + (i + 1) * self.step_samples
                 found[i] = self.second_stage(heard[max(now - self.back, 0) : now], woken[i])
+        # What it may need later is kept. Before its first probability there is none.
         kept = max(end - self.back, 0)
         self.heard, self.judged = heard[kept:].clone(), end - kept
         before = min(max(self.first_sample // self.step_samples - 1 - self.steps, 0), steps)
@@ -92,7 +97,7 @@ class TwoStage(nn.Module):
         return found[before:]
 
     def woken(self, samples: Tensor, steps: int) -> list[bool]:
-        """In which of so many new steps, of samples (steps * step_samples,), the first stage is sure."""
+        """Whether the first stage is sure in each of so many new steps of samples (steps * step_samples,)."""
         woken = [False] * steps
         sure = self.first(samples)
         places: list[int] = torch.nonzero(sure >= self.wake).flatten().tolist()
@@ -103,7 +108,10 @@ class TwoStage(nn.Module):
         return woken
 
     def second_stage(self, recent: Tensor, woken: bool) -> float:
-        """Probability of the step that ends ``recent``, the last samples (any,) of up to ``BACK`` seconds: 0 when the second stage falls asleep."""
+        """Probability of the step that ends ``recent``, the last samples (any,) of up to ``BACK`` seconds.
+
+        It is 0 when the second stage falls asleep.
+        """
         slept = self.awake == 0
         self.awake = self.longest_awake if woken else self.awake - 1
         if self.awake == 0:

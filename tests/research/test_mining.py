@@ -13,7 +13,7 @@ from kws.research.stream_teacher import StreamTeacher, StreamTeacherConfig
 from kws.research.stream_training import stream_data, teach_stream
 from kws.scenes import SceneConfig, batches_of, sounds_of
 from kws.split import speaker_split
-from kws.streaming.network import StreamingCRNN
+from kws.streaming import StreamingCRNN
 from kws.views import decode
 
 CONFIG = SceneConfig(seconds=1.5)

@@ -14,7 +14,7 @@ from kws.research.stream_teacher import StreamTeacherConfig
 from kws.research.stream_training import StreamTrainer, step_frames, stream_data, teach_stream, train_stream
 from kws.scenes import OVER, SceneConfig, sounds_of
 from kws.split import speaker_split
-from kws.streaming.network import StreamingCRNN
+from kws.streaming import StreamingCRNN
 from kws.train import TrainConfig, Trainer
 from kws.views import decode
 

@@ -13,7 +13,7 @@ from conftest import ROOT
 
 from kws.__main__ import main
 from kws.streaming.listen import file_blocks, resampled
-from kws.streaming.network import StreamingModel, save_stream, streaming_model
+from kws.streaming.model import StreamingModel, save_stream, streaming_model
 
 WEIGHTS = ROOT / "weights" / "happy"
 

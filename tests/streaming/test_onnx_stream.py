@@ -6,9 +6,9 @@ import torch
 from conftest import SHAPES, WEIGHTS, cutting, network, sound
 
 from kws.report.stream_timing import CHUNKS, measure, open_stream, table
-from kws.report.streams import largest_difference
-from kws.streaming.network import StreamingModel, save_stream, streaming_model
-from kws.streaming.onnx_stream import OneStep, OnnxStream, save_onnx_stream
+from kws.streaming import StreamingModel, largest_difference, save_stream, streaming_model
+from kws.streaming.onnx_export import OneStep, save_onnx_stream
+from kws.streaming.onnx_stream import OnnxStream
 
 
 @pytest.mark.parametrize("name", ["base_model", "rnn_fp16", "rnn_int8", "beyond", "peer_gru_3294", *SHAPES])

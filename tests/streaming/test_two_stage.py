@@ -6,9 +6,7 @@ import torch
 from conftest import WEIGHTS, cutting, sound, stream
 
 from kws.data.audio import read_audio
-from kws.report.streams import StreamListener
-from kws.streaming.detection import Detector
-from kws.streaming.network import load_stream, save_stream, streaming_model
+from kws.streaming import Detector, StreamListener, load_stream, save_stream, streaming_model
 from kws.streaming.two_stage import AWAKE, BACK, TwoStage
 
 

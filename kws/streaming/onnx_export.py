@@ -1,0 +1,108 @@
+"""The streaming model as ONNX: one step a call, the state going in and out, the front end inside."""
+
+import copy
+import io
+import json
+import math
+import warnings
+from pathlib import Path
+
+import onnx
+import torch
+from torch import Tensor, nn
+
+from kws.data.storage import replacing
+from kws.features import HOP, WINDOW
+from kws.streaming.model import StreamingModel
+from kws.streaming.network import StreamingCRNN
+from kws.streaming.onnx_stream import STATES
+
+OPSET = 17  # of the ONNX operators
+
+
+class OneStep(nn.Module):
+    """One step of ``StreamingCRNN`` (carried), with what every runtime has: the Fourier transform as matrix products.
+
+    The even bins of a windowed frame are a transform of the sum of its halves, the odd ones of their difference. That
+    halves the products (decimation in frequency: Gentleman and Sande 1966).
+    Raises ``ValueError`` for a network that is not carried.
+    """
+
+    def __init__(self, network: StreamingCRNN):
+        super().__init__()
+        if not network.carried:
+            raise ValueError("only the carried state is exported: windows would be computed anew in every call")
+        self.network = copy.deepcopy(network)
+        for layer in self.network.recurrent:
+            layer.batch_first = False  # of one step of one stream it makes no difference but transpositions
+        # Hops and windows are whole numbers of pieces, which are gathered faster than samples.
+        self.piece = math.gcd(HOP, WINDOW)
+        starts = torch.arange(network.step_frames)[:, None] * (HOP // self.piece)
+        self.register_buffer("pieces", starts + torch.arange(WINDOW // self.piece))
+        turns = torch.outer(torch.arange(WINDOW // 2).double(), torch.arange(WINDOW // 2 + 1).double()) / WINDOW
+        # (half a window, bins, cosine and sine)
+        waves = torch.stack([torch.cos(2 * torch.pi * turns), torch.sin(2 * torch.pi * turns)], 2).float()
+        bands = network.mel_bands.repeat_interleave(2, 0).unflatten(0, (-1, 2))  # cosines and sines count alike
+        self.register_buffer("even_waves", waves[:, ::2].flatten(1))
+        self.register_buffer("odd_waves", waves[:, 1::2].flatten(1))
+        self.register_buffer("bands", torch.cat([bands[::2].flatten(0, 1), bands[1::2].flatten(0, 1)]))
+
+    def start(self) -> dict[str, Tensor]:
+        """The state of a stream that has heard nothing."""
+        network = self.network
+        frames = network.silence[:, :, :1].expand(-1, -1, network.kernel_frames - network.step_frames)
+        state = (torch.zeros(1, WINDOW - HOP), frames, network.silent_recurrent, network.silent_past)
+        return dict(zip(STATES, state, strict=True))
+
+    def forward(
+        self, chunk: Tensor, samples: Tensor, frames: Tensor, recurrent: Tensor, past: Tensor
+    ) -> tuple[Tensor, ...]:
+        """A chunk (1, step_samples) and the state to probability (1,) and the next state."""
+        # Front end: samples to normalized log-mel.
+        network = self.network
+        heard = torch.cat([samples, chunk], 1)  # (1, samples + step_samples)
+        windowed = heard.reshape(-1, self.piece)[self.pieces].reshape(-1, WINDOW) * network.hann  # (frames, WINDOW)
+        first, second = windowed[:, : WINDOW // 2], windowed[:, WINDOW // 2 :]
+        parts = torch.cat([(first + second) @ self.even_waves, (first - second) @ self.odd_waves], 1)
+        log_mel = ((parts * parts) @ self.bands).clamp(network.lowest, network.highest).log()
+        # Convolution, recurrent layers, attention over the last second.
+        frames = torch.cat([frames, (log_mel.T.unsqueeze(0) - network.mean) / network.std], 2)
+        x = network.positions(frames)  # (1, 1, width)
+        states = []
+        for layer, before in zip(network.recurrent, recurrent.split(1), strict=True):
+            x, after = layer(x, before)
+            states.append(after)
+        window = torch.cat([past, network.with_energy(x[0]).unsqueeze(0)], 1)  # (1, window, hidden + 1)
+        context = (window[:, :, :-1] * torch.softmax(window[:, :, -1:], 1)).sum(1)  # (1, hidden)
+        probability = torch.softmax(network.classifier(context), 1)[:, 1]
+        recurrent = torch.cat(states) if len(states) > 1 else states[0]
+        return probability, heard[:, -(WINDOW - HOP) :], frames[:, :, network.step_frames :], recurrent, window[:, 1:]
+
+
+def save_onnx_stream(model: StreamingModel, path: str | Path) -> None:
+    """Write the streaming model as one ONNX file, with its keyword, threshold and steps as metadata."""
+    one = OneStep(model.network).eval()
+    state = one.start()
+    chunk = torch.zeros(1, model.step_samples)
+    buffer = io.BytesIO()
+    with warnings.catch_warnings(), torch.no_grad():
+        warnings.simplefilter("ignore")  # the other exporter takes recurrent layers apart, step by step
+        torch.onnx.export(
+            one,
+            (chunk, *state.values()),
+            buffer,
+            input_names=["chunk", *STATES],
+            output_names=["probability", *(f"next_{name}" for name in STATES)],
+            opset_version=OPSET,
+            dynamo=False,
+        )
+    graph = onnx.load_from_string(buffer.getvalue())
+    about = {
+        name: getattr(model, name) for name in ("keyword", "threshold", "smoothing", "step_samples", "first_sample")
+    }
+    about["start"] = {name: tensor.flatten().tolist() for name, tensor in state.items() if name != "frames"}
+    about["silence"] = float(model.network.silence[0, 0, 0])
+    about["early_steps"] = -model.network.first_step
+    onnx.helper.set_model_props(graph, {"kws": json.dumps(about)})
+    with replacing(path) as temporary:
+        temporary.write_bytes(graph.SerializeToString())
