@@ -9,10 +9,9 @@ import torch
 from torch import Tensor, nn
 
 from kws import __version__
-from kws.architectures import ARCHITECTURES
 from kws.compress import restore, store
 from kws.data.storage import CheckpointError, load_safely, save_whole
-from kws.model import CRNN, ConfigError
+from kws.model import CRNN, ConfigError, build, config_kind
 
 FORMAT = "kws.crnn"
 FORMAT_VERSION = 1
@@ -68,8 +67,7 @@ def load_model(path: str | Path) -> CRNN:
     """
     content = read_checkpoint(path)
     try:
-        kind, config = ARCHITECTURES[content["architecture"]]
-        model = kind(_config(config, content["config"]))
+        model = build(_config(config_kind(content["architecture"]), content["config"]))
         model.load_state_dict(restore(content["state_dict"], model.state_dict()))
     except (ConfigError, TypeError, ValueError, IndexError, AttributeError, KeyError, RuntimeError) as error:
         raise CheckpointError(f"{path}: its config and its tensors do not make a model ({error})") from error

@@ -12,7 +12,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor, nn
 
-from kws.model import CRNN
+from kws.model import CRNN, build
 
 STORED = {"float32": torch.float32, "float16": torch.float16, "int8": torch.int8}
 SCALE_SUFFIX = ".scale"
@@ -93,6 +93,13 @@ def restore(stored: dict[str, Tensor], template: dict[str, Tensor]) -> dict[str,
             f"it lacks {sorted(missing) or 'nothing'} and has {sorted(unknown) or 'nothing'} that the model has not"
         )
     return {name: _restored(name, stored, tensor) for name, tensor in template.items()}
+
+
+def as_stored(model: nn.Module, storage: str, packed: bool) -> nn.Module:
+    """A copy of a model with the values that a checkpoint of this storage would give, in eval mode. Raises ``StorageError`` as ``store``."""
+    copy = build(model.config)
+    copy.load_state_dict(restore(store(model.state_dict(), storage, packed), model.state_dict()))
+    return copy.eval()
 
 
 def _restored(name: str, stored: dict[str, Tensor], template: Tensor) -> Tensor:

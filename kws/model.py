@@ -6,12 +6,14 @@ one second is 101 frames, from which the convolution makes 11 steps.
 
 import math
 from dataclasses import dataclass
+from importlib import import_module
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 RECURRENT = {"gru": nn.GRU, "rnn": nn.RNN}
-ATTENTION = ("mlp", "linear", "mean", "last")
+ATTENTION = ("mlp", "linear")
 
 
 class ConfigError(ValueError):
@@ -31,8 +33,7 @@ class CRNNConfig:
         norm: batch norm after the convolution. relu: ReLU after that.
         deeper: (channels, kernel, stride) of each further convolution, with norm and ReLU as the first.
         rnn: "gru" or "rnn" (tanh). hidden, layers: its size.
-        attention: weights of the steps, summing to one: "mlp" (Linear-tanh-Linear), "linear" (Linear), "mean" (all alike),
-            "last" (only the last step).
+        attention: energy of a step: "mlp" (Linear-tanh-Linear) or "linear" (Linear); softmax makes weights of the energies.
         classes: 2; column 1 of the logits is the keyword.
     """
 
@@ -114,6 +115,7 @@ class CRNN(nn.Module):
         self.pool = nn.AvgPool2d(config.pool) if config.pool != (1, 1) else nn.Identity()
         convolution: list[nn.Module] = []
         before = 1
+        # Convolutions over bands and time, each with its norm and ReLU where the config asks for them.
         for channels, kernel, stride in config.convolutions:
             if config.separable and not convolution:
                 convolution += [nn.Conv2d(1, 1, kernel, stride), nn.Conv2d(1, channels, 1)]
@@ -152,16 +154,37 @@ class Attention(nn.Module):
 
     def __init__(self, hidden: int, kind: str):
         super().__init__()
-        self.kind = kind
         if kind == "mlp":
             self.energy = nn.Sequential(nn.Linear(hidden, hidden), nn.Tanh(), nn.Linear(hidden, 1))
-        elif kind == "linear":
+        else:
             self.energy = nn.Linear(hidden, 1)
 
     def forward(self, x: Tensor) -> Tensor:
-        if self.kind == "mean":
-            return x.mean(1)
-        if self.kind == "last":
-            return x[:, -1]
-        weights = torch.softmax(self.energy(x), dim=1)
+        weights = torch.softmax(self.energy(x), dim=1)  # (batch, steps, 1), summing to 1 over the steps
         return (weights * x).sum(1)
+
+
+NETWORKS: dict[type, type[nn.Module]] = {}
+"""Each config's network; a module that defines another kind adds it with ``register``."""
+ELSEWHERE = {"TCResNet": "kws.research.tc_resnet", "StreamTeacher": "kws.research.stream_teacher"}
+"""Where kinds outside the paper are defined: imported when a checkpoint names one."""
+
+
+def register(config: type, network: type[nn.Module]) -> None:
+    """Make a kind of network known to ``build`` and to checkpoints."""
+    NETWORKS[config] = network
+
+
+def build(config: Any) -> nn.Module:
+    """A new network of a config, of whatever kind."""
+    return NETWORKS[type(config)](config)
+
+
+def config_kind(architecture: str) -> type:
+    """The config class of a network's class name, as in a checkpoint. Raises ``KeyError`` for an unknown one."""
+    if architecture in ELSEWHERE:
+        import_module(ELSEWHERE[architecture])
+    return {network.__name__: config for config, network in NETWORKS.items()}[architecture]
+
+
+register(CRNNConfig, CRNN)

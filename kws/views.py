@@ -13,11 +13,12 @@ from kws.data.acoustics import mix_at_snr
 from kws.data.audio import to_float
 from kws.data.augment import WaveformAugmentation, augment_waveforms, cut_noises
 from kws.data.corpus import CLIP_SAMPLES, Corpus, load_clips, load_noises, recorded_noises
+from kws.data.jobs import in_order
 from kws.data.storage import cached, file_state, fingerprint
 from kws.features import BATCH, N_MELS, LogMel, frames_in, log_mels
 from kws.split import Split, check_no_leak
 
-VERSION = 3  # of what is cached: raise it when features or augmentation change
+VERSION = 4  # of what is cached: raise it when features or augmentation change
 ALL_VIEWS = 160_000  # of all training clips together
 
 
@@ -131,19 +132,22 @@ def noise_alone(corpus: Corpus, hop: int = 8000) -> dict[str, Tensor]:
 def _make_views(
     clips: ClipData, noises: list[Tensor], train: np.ndarray, views: int, augmentation: WaveformAugmentation, seed: int
 ) -> Tensor:
-    generator = torch.Generator().manual_seed(seed)
+    """(views, train clips, n_mels, frames) float16. Every batch has random numbers of its own: any number of processes makes the same."""
     front_end = LogMel()
+    jobs = [(view, start) for view in range(views) for start in range(0, len(train), BATCH)]
+
+    def make(job: tuple[int, int]) -> np.ndarray:
+        generator = torch.Generator().manual_seed(int(np.random.SeedSequence([seed, *job]).generate_state(1)[0]))
+        batch = train[job[1] : job[1] + BATCH]
+        # Only training clips are babble: no clip of another subset reaches a view.
+        others = train[torch.randint(len(train), (len(batch),), generator=generator)]
+        waveforms, babble = (to_float(clips.waveforms[torch.from_numpy(i)]) for i in (batch, others))
+        return front_end(augment_waveforms(waveforms, noises, babble, augmentation, generator)).half().numpy()
+
     result = torch.empty(views, len(train), N_MELS, frames_in(clips.waveforms.shape[1]), dtype=torch.float16)
-    with tqdm(total=views * len(train), desc=f"augmenting, {views} views", unit="clip", disable=not views) as bar:
-        for view in result:
-            for start in range(0, len(train), BATCH):
-                batch = train[start : start + BATCH]
-                others = train[torch.randint(len(train), (len(batch),), generator=generator)]
-                waveforms, babble = (to_float(clips.waveforms[torch.from_numpy(i)]) for i in (batch, others))
-                view[start : start + BATCH] = front_end(
-                    augment_waveforms(waveforms, noises, babble, augmentation, generator)
-                )
-                bar.update(len(batch))
+    made = in_order(make, jobs, f"augmenting, {views} views", "clip", lambda job: min(BATCH, len(train) - job[1]))
+    for (view, start), batch in zip(jobs, made, strict=True):
+        result[view, start : start + BATCH] = torch.from_numpy(batch)
     return result
 
 

@@ -5,22 +5,13 @@ import pytest
 import torch
 
 from kws.checkpoint import Provenance, save_model
-from kws.distill import (
-    Distillation,
-    DistillConfig,
-    DistillError,
-    alignment,
-    as_steps,
-    mean_lessons,
-    step_ends,
-    tap,
-    teach,
-)
+from kws.distill import Distillation, DistillConfig
 from kws.evaluate import provenance
 from kws.model import CRNN, CRNNConfig
 from kws.research.tc_resnet import TCResNet
 from kws.split import SplitMismatch, published_split, speaker_split
-from kws.train import TrainConfig, Trainer, train
+from kws.targets import DistillError, alignment, as_steps, mean_targets, step_ends, tap, teach
+from kws.train import ClipObjective, TrainConfig, Trainer, train
 from kws.views import decode, training_data
 
 TEACHER = CRNNConfig(stride=(4, 8), norm=True, relu=True, hidden=16)
@@ -48,11 +39,11 @@ def teacher(data, tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def lessons(teacher, data):
+def targets(teacher, data):
     return teach(teacher, data, LAYERS)
 
 
-def test_lessons_are_what_the_teacher_says(teacher, lessons, data):
+def test_targets_are_what_the_teacher_says(teacher, targets, data):
     from kws.checkpoint import load_model
 
     model = load_model(teacher)
@@ -60,25 +51,25 @@ def test_lessons_are_what_the_teacher_says(teacher, lessons, data):
     sound = [*(view[clip] for view in data.views), data.log_mel[data.split.train[clip]]]
     with torch.no_grad(), tap(model, LAYERS) as outputs:
         logits = model(torch.stack(sound).float())
-    torch.testing.assert_close(lessons.logits[:, clip], logits, atol=1e-4, rtol=1e-3)
+    torch.testing.assert_close(targets.logits[:, clip], logits, atol=1e-4, rtol=1e-3)
     for name in LAYERS:
-        assert lessons.layers[name].shape[:3] == (3, len(data.split.train), as_steps(outputs[name]).shape[1])
+        assert targets.layers[name].shape[:3] == (3, len(data.split.train), as_steps(outputs[name]).shape[1])
 
 
-def test_the_mean_of_teachers(lessons):
-    other = replace(lessons, logits=lessons.logits + 2.0, layers={}, key="another")
-    mean = mean_lessons([lessons, other])
-    torch.testing.assert_close(mean.logits, lessons.logits + 1.0)
-    assert mean.layers is lessons.layers
-    assert len({mean.key, lessons.key, mean_lessons([lessons, replace(other, key="a third")]).key}) == 3
-    assert mean_lessons([lessons]) is lessons
-    for wrong in ([], [lessons, replace(other, split="another")]):
+def test_the_mean_of_teachers(targets):
+    other = replace(targets, logits=targets.logits + 2.0, layers={}, key="another")
+    mean = mean_targets([targets, other])
+    torch.testing.assert_close(mean.logits, targets.logits + 1.0)
+    assert mean.layers is targets.layers
+    assert len({mean.key, targets.key, mean_targets([targets, replace(other, key="a third")]).key}) == 3
+    assert mean_targets([targets]) is targets
+    for wrong in ([], [targets, replace(other, split="another")]):
         with pytest.raises(DistillError, match="of the same split"):
-            mean_lessons(wrong)
+            mean_targets(wrong)
 
 
-def test_lessons_are_white_over_what_is_trained_on(lessons):
-    for name, said in lessons.layers.items():
+def test_targets_are_white_over_what_is_trained_on(targets):
+    for name, said in targets.layers.items():
         variances = said.float().flatten(0, 2).var(0)
         assert variances.min() > 0.4, name  # about 1, estimated from 96 clips: no axis is empty of variance
 
@@ -111,37 +102,44 @@ def test_step_ends_are_where_a_step_stops_listening():
 @pytest.mark.parametrize(
     "pairs", [PAIRS, (("recurrent.0", "convolution"), ("convolution", "attention"), ("attention", "recurrent.0"))]
 )
-def test_a_student_learns_from_layers_of_other_width_steps_and_number(data, lessons, pairs):
+def test_a_student_learns_from_layers_of_other_width_steps_and_number(data, targets, pairs):
     config = TrainConfig(epochs=25, batch=16, learning_rate=1e-2, average=0.9, keep="last")
     learn = replace(ALL, logits=0.0, labels=0.0, pairs=pairs)
-    history = train(data, STUDENT, config, 0, lessons, learn).history
+    history = train(data, STUDENT, config, 0, targets, learn).history
     for mine, other in pairs:
         errors = [row[f"error of {mine} from {other}"] for row in history]
         assert errors[-1] < 0.8 * errors[0]
         assert errors[-1] > 0.02  # the share left unexplained: heads cannot agree on nothing
 
 
-def test_heads_cannot_collapse(data, lessons):
+def test_heads_cannot_collapse(data, targets):
     """Trained on the layer terms alone, with weight decay, the teacher's heads stay orthonormal and the space keeps its variance."""
-    trainer = Trainer(data, STUDENT, SHORT, 0, torch.device("cpu"), lessons, replace(ALL, labels=0.0, logits=0.0))
+    trainer = Trainer(
+        ClipObjective(data, SHORT, targets, replace(ALL, labels=0.0, logits=0.0)),
+        STUDENT,
+        SHORT,
+        0,
+        torch.device("cpu"),
+    )
     for _ in range(SHORT.epochs):
         trainer.run_epoch()
-    for head, (_, other) in zip(trainer.distillation.teacher_heads, PAIRS, strict=True):
+    heads = [pair.teacher_head for pair in trainer.objective.distillation.heads]
+    for head, (_, other) in zip(heads, PAIRS, strict=True):
         torch.testing.assert_close(head.weight @ head.weight.T, torch.eye(len(head.weight)), atol=1e-4, rtol=0)
-        taught = head(lessons.layers[other].float().flatten(0, 2))
+        taught = head(targets.layers[other].float().flatten(0, 2))
         assert (taught.var(0) > 0.8).all()
 
 
-def test_the_loss_by_hand(data, lessons):
+def test_the_loss_by_hand(data, targets):
     """Labels, logits and ranking: independent formulas."""
     torch.manual_seed(0)
     learn = replace(ALL, layers=0.0, ranking=0.5)
-    distillation = Distillation(CRNN(STUDENT), lessons, learn, data.split.fingerprint)
+    distillation = Distillation(CRNN(STUDENT), targets, learn, data.split.fingerprint)
     rows, views = torch.arange(8), torch.tensor([0, 1, 2, 0, 1, 2, 0, 1])
     logits, labels = torch.randn(8, 2), torch.tensor([0, 1, 0, 0, 1, 1, 0, 0])
     loss, errors = distillation(logits, {}, labels, torch.tensor(0.7), views, rows)
     t = ALL.temperature
-    q = torch.softmax(lessons.logits[views, rows] / t, 1)
+    q = torch.softmax(targets.logits[views, rows] / t, 1)
     p = torch.softmax(logits / t, 1)
     ranking = 0.0
     for i in range(8):
@@ -156,21 +154,22 @@ def test_the_loss_by_hand(data, lessons):
     torch.testing.assert_close(one_kind, expected - 0.5 * ranking)  # no pair to rank, and not NaN
 
 
-def test_a_perfect_student_has_no_error(data, teacher, lessons):
+def test_a_perfect_student_has_no_error(data, teacher, targets):
     from kws.checkpoint import load_model
 
     model = load_model(teacher)
     pairs = (("recurrent.1", "recurrent.1"), ("attention", "attention"))
-    distillation = Distillation(model, lessons, replace(ALL, pairs=pairs), data.split.fingerprint)
+    distillation = Distillation(model, targets, replace(ALL, pairs=pairs), data.split.fingerprint)
     rows = torch.arange(40)
     sound = data.log_mel[data.split.train[:40]]
     with torch.no_grad(), tap(model.eval(), [mine for mine, _ in pairs]) as outputs:
         model(sound)
         taught = [
-            head(getattr(distillation, f"alignment{i}") @ lessons.layers[other][2, :40].float())
-            for i, (head, (_, other)) in enumerate(zip(distillation.teacher_heads, pairs, strict=True))
+            pair.teacher_head(pair.in_time @ targets.layers[other][2, :40].float())
+            for pair, (_, other) in zip(distillation.heads, pairs, strict=True)
         ]
-        for head, target, (mine, _) in zip(distillation.student_heads, taught, pairs, strict=True):
+        heads = [pair.student_head for pair in distillation.heads]
+        for head, target, (mine, _) in zip(heads, taught, pairs, strict=True):
             steps = as_steps(outputs[mine])
             design = torch.cat([steps, torch.ones(*steps.shape[:2], 1)], 2).flatten(0, 1)
             solution = torch.linalg.lstsq(design.double(), target.flatten(0, 1).double()).solution.float()
@@ -182,13 +181,13 @@ def test_a_perfect_student_has_no_error(data, teacher, lessons):
     assert max(errors.values()) < 1e-3
 
 
-def test_seeded_and_resumed(data, lessons, tmp_path):
-    whole = train(data, STUDENT, SHORT, 0, lessons, ALL)
-    again = train(data, STUDENT, SHORT, 0, lessons, ALL)
-    stopped = Trainer(data, STUDENT, SHORT, 0, torch.device("cpu"), lessons, ALL)
+def test_seeded_and_resumed(data, targets, tmp_path):
+    whole = train(data, STUDENT, SHORT, 0, targets, ALL)
+    again = train(data, STUDENT, SHORT, 0, targets, ALL)
+    stopped = Trainer(ClipObjective(data, SHORT, targets, ALL), STUDENT, SHORT, 0, torch.device("cpu"))
     stopped.run_epoch()
     torch.save(stopped.state(), tmp_path / "state.pt")
-    resumed = Trainer(data, STUDENT, SHORT, 0, torch.device("cpu"), lessons, ALL)
+    resumed = Trainer(ClipObjective(data, SHORT, targets, ALL), STUDENT, SHORT, 0, torch.device("cpu"))
     resumed.load_state(torch.load(tmp_path / "state.pt", weights_only=True))
     while resumed.epoch < SHORT.epochs:
         resumed.run_epoch()
@@ -198,7 +197,7 @@ def test_seeded_and_resumed(data, lessons, tmp_path):
     assert set(whole.model.state_dict()) == set(CRNN(STUDENT).state_dict())  # no head is left in the student
 
 
-def test_what_does_not_fit_is_refused(data, lessons, teacher, tone_corpus, tmp_path):
+def test_what_does_not_fit_is_refused(data, targets, teacher, tone_corpus, tmp_path):
     split = data.split.fingerprint
     student = CRNN(STUDENT)
     with pytest.raises(
@@ -208,13 +207,13 @@ def test_what_does_not_fit_is_refused(data, lessons, teacher, tone_corpus, tmp_p
     with pytest.raises(
         DistillError, match=r"the student has no layer 'recurrent\.1'; it has convolution, recurrent\.0, attention"
     ):
-        Distillation(student, lessons, replace(ALL, pairs=(("recurrent.1", "recurrent.1"),)), split)
+        Distillation(student, targets, replace(ALL, pairs=(("recurrent.1", "recurrent.1"),)), split)
     with pytest.raises(DistillError, match=r"'convolution' with 'classifier': the teacher taught convolution"):
-        Distillation(student, lessons, replace(ALL, pairs=(("convolution", "classifier"),)), split)
+        Distillation(student, targets, replace(ALL, pairs=(("convolution", "classifier"),)), split)
     with pytest.raises(DistillError, match="the student takes log-mels of 20 bands, its teacher of 40"):
-        Distillation(CRNN(CRNNConfig(n_mels=20)), lessons, ALL, split)
+        Distillation(CRNN(CRNNConfig(n_mels=20)), targets, ALL, split)
     with pytest.raises(DistillError, match="teach again"):
-        Distillation(student, lessons, ALL, "0" * 64)
+        Distillation(student, targets, ALL, "0" * 64)
     with pytest.raises(DistillError, match="no known times"):
         step_ends(TCResNet(), "convolution", 101, 101)
     with pytest.raises(DistillError, match=r"'convolution\.0' of a CRNN have no known times"):

@@ -41,8 +41,8 @@ CONFIGS = [
         layers=1,
         attention="linear",
     ),
-    CRNNConfig(separable=True, attention="mean"),
-    CRNNConfig(separable=True, norm=True, relu=True, attention="last", rnn="rnn", layers=3),
+    CRNNConfig(separable=True),
+    CRNNConfig(separable=True, norm=True, relu=True, attention="linear", rnn="rnn", layers=3),
     CRNNConfig(pool=(1, 2), kernel=(4, 5), deeper=((5, (3, 2), (2, 1)), (6, (2, 2), (1, 1))), norm=True),
 ]
 
@@ -73,12 +73,13 @@ def test_what_steps_of_deep_convolutions_hear():
 
 
 def test_attention_is_a_weighted_mean():
-    """With an energy that sees nothing, the mlp attention is the mean over the steps."""
-    mlp, mean = CRNN(), CRNN(CRNNConfig(attention="mean"))
-    mean.load_state_dict({k: v for k, v in mlp.state_dict().items() if not k.startswith("attention")})
-    mlp.attention.energy[2].weight.data.zero_()
-    log_mel = torch.randn(4, 40, 101)
-    torch.testing.assert_close(mlp(log_mel), mean(log_mel))
+    """With an energy that sees nothing it is the mean over the steps; otherwise weights are the softmax of the energies."""
+    attention, x = CRNN().attention, torch.randn(4, 11, 32)
+    energy = attention.energy(x)[..., 0].exp()
+    weights = energy / energy.sum(1, keepdim=True)
+    torch.testing.assert_close(attention(x), torch.einsum("bs,bsh->bh", weights, x))
+    attention.energy[2].weight.data.zero_()
+    torch.testing.assert_close(attention(x), x.mean(1))
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Variety for training: of the waveform (made once, as several views of each clip) and of the log-mel (new in every step)."""
+"""Variety for training: other takes of a waveform, made once as several views of each clip."""
 
 from dataclasses import dataclass
 
@@ -78,22 +78,3 @@ def _cut(noises: list[Tensor], samples: int, generator: torch.Generator) -> Tens
     noise = noises[int(torch.randint(len(noises), (), generator=generator))]
     start = int(torch.randint(len(noise) - samples + 1, (), generator=generator))
     return to_float(noise[start : start + samples])
-
-
-def spec_augment(
-    log_mel: Tensor, generator: torch.Generator, masks: int = 2, bands: float = 8, frames: float = 20
-) -> Tensor:
-    """SpecAugment without warping (Park et al. 2019, arXiv:1904.08779): bands and stretches of time hidden by the clip's mean.
-
-    Each clip of (batch, n_mels, frames) gets ``masks`` of each kind, up to ``bands`` or ``frames`` wide.
-    """
-    batch, n_mels, n_frames = log_mel.shape
-
-    def hidden(size: int, widest: float) -> Tensor:
-        width = torch.rand(batch, masks, 1, generator=generator) * widest
-        start = torch.rand(batch, masks, 1, generator=generator) * (size - width)
-        place = torch.arange(size)
-        return ((place >= start) & (place < start + width)).any(1)
-
-    mask = hidden(n_mels, bands)[:, :, None] | hidden(n_frames, frames)[:, None, :]
-    return torch.where(mask.to(log_mel.device), log_mel.mean((1, 2), keepdim=True), log_mel)

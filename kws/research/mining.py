@@ -6,76 +6,57 @@ so it is looked for, with models that were trained without it (bootstrapping, Su
 
 from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 
-from kws.data.storage import cached, fingerprint, raw_weights
-from kws.research.speech_embedding import SpeechEmbedding
-from kws.research.stream_teacher import StreamTeacher
-from kws.research.stream_training import VERSION, SceneData, over_scenes
-from kws.scenes import Batch, SceneConfig, Sounds, batches_of
+from kws.data.storage import cached, fingerprint
+from kws.research.scene_data import VERSION, Maker, SceneData, Scenes, weights_of
+from kws.research.stepwise import stepwise
+from kws.scenes import Batch, batches_of
 
 AT_ONCE = 100  # batches held before the best are picked
 
 
 def add_hardest(
-    data: SceneData,
-    scouts: Sequence[nn.Module],
-    sounds: Sounds,
-    candidates: int,
-    keep: int,
-    config: SceneConfig = SceneConfig(),
-    seed: int = 0,
-    cache: str | Path | None = None,
-    embedding: SpeechEmbedding | None = None,
+    data: SceneData, scouts: Sequence[nn.Module], maker: Maker, candidates: int, keep: int, seed: int = 0
 ) -> SceneData:
-    """Training scenes with more: of so many candidates, made as they were but without the keyword, the ``keep`` that each scout finds hardest.
+    """With more training scenes: of so many candidates without the keyword, the ``keep`` that each scout finds hardest.
 
-    What two scouts both find hard joins once. ``sounds`` are those that ``data`` was made of for training, ``embedding`` the one
-    that heard it. Raises ``ValueError`` if there are fewer candidates than are to be kept.
+    What two scouts both find hard joins once. Raises ``ValueError`` if there are fewer candidates than are to be kept.
     """
     if not 1 <= keep <= candidates:
         raise ValueError(f"cannot keep {keep} of {candidates} scenes")
-    without = replace(config, no_keyword=1.0)
-    weights = [part for scout in scouts for part in raw_weights(scout)]
-    key = fingerprint(VERSION, data.key, without, candidates, keep, seed, *weights)
-    file = None if cache is None else Path(cache) / f"{data.corpus.name}-mined-{data.keyword}-{seed}.pt"
+    without = replace(maker, config=replace(maker.config, no_keyword=1.0))
+    key = fingerprint(VERSION, data.key, without.config, candidates, keep, seed, *weights_of(scouts))
 
     def make() -> dict:
-        log_mel, embedded = hardest(scouts, sounds, candidates, keep, without, seed, embedding)
+        log_mel, embedded = hardest(scouts, without, candidates, keep, seed)
         return {"log_mel": log_mel, "embedded": embedded}
 
-    found = cached(file, key, make)
-    labels = torch.zeros(len(found["log_mel"]), data.labels.shape[1], dtype=data.labels.dtype)
-    return data.joined_by(found["log_mel"], labels, found["embedded"], key)
+    found = cached(maker.file(data.corpus, f"mined-{data.keyword}-{seed}"), key, make)
+    labels = torch.zeros(len(found["log_mel"]), data.train.labels.shape[1], dtype=data.train.labels.dtype)
+    return data.joined_by(Scenes(found["log_mel"], labels, found["embedded"]), key)
 
 
 @torch.no_grad()
 def hardest(
-    scouts: Sequence[nn.Module],
-    sounds: Sounds,
-    candidates: int,
-    keep: int,
-    config: SceneConfig,
-    seed: int,
-    embedding: SpeechEmbedding | None = None,
+    scouts: Sequence[nn.Module], maker: Maker, candidates: int, keep: int, seed: int = 0
 ) -> tuple[Tensor, Tensor]:
-    """Log-mels (scenes, 40, frames) and embeddings (scenes, 96, steps), float16, of the ``keep`` candidates of highest probability for each scout.
+    """Log-mels (scenes, 40, frames) and embeddings (scenes, 96, steps), float16, of the hardest ``keep`` candidates for each scout.
 
     A scout's highest probability in a scene counts. In the order in which they were made, none twice.
     """
-    networks = [over_scenes(scout) for scout in scouts]
+    networks = [stepwise(scout) for scout in scouts]
 
     def judged(batch: Batch) -> tuple[Tensor, ...]:
-        heard = [batch.embedded if isinstance(network, StreamTeacher) else batch.log_mel for network in networks]
-        logits = [network.whole(x.float()) for network, x in zip(networks, heard, strict=True)]
+        logits = [network.whole(Scenes(*batch).heard(network.hears).float()) for network in networks]
         highest = [torch.softmax(some, 2)[..., 1].amax(1) for some in logits]
         return batch.log_mel, batch.embedded, torch.stack(highest, 1)
 
     kept: list[tuple[Tensor, ...]] = []
-    for batch in batches_of(sounds, candidates, config, (seed, 2), embedding, judged, "looking for hard scenes"):
+    sounds, config = maker.sounds["train"], maker.config
+    for batch in batches_of(sounds, candidates, config, (seed, 2), maker.embedding, judged, "looking for hard scenes"):
         kept.append(batch)
         if len(kept) == AT_ONCE:
             kept = [_best(kept, keep)]

@@ -1,4 +1,4 @@
-"""What a notebook works on: corpus and keyword, from its parameter cell or the environment, and where results go."""
+"""What a notebook works on: corpus, keyword and effort, from its parameter cell or the environment, and where results go."""
 
 import os
 from dataclasses import dataclass, fields, replace
@@ -9,83 +9,120 @@ from kws.data.download import ARCHIVES, download_speech_commands
 from kws.data.manifest import is_corpus_of
 from kws.voices.synthetic import SyntheticConfig, synthetic_corpus
 
+OTHER_VARIABLES = {"KWS_JOBS"}
+
+
+@dataclass(frozen=True)
+class Effort:
+    """How much the streaming models are trained on and judged on.
+
+    Attributes:
+        scenes: to train on at first; mining and fresh scenes for students add some two more times as many.
+        validation_scenes: to judge each epoch on.
+        talk_minutes: of synthetic talk to train on; a sixth as much is made for validation and for test.
+        stand_in_minutes: of synthetic talk on which false alarms are counted where no recorded talk is given.
+        other_scenes: of 30 s without the keyword, on which thresholds are chosen.
+        cuttings: random cuttings of a minute by which streams are compared with offline models.
+    """
+
+    scenes: int
+    validation_scenes: int
+    talk_minutes: float
+    stand_in_minutes: float
+    other_scenes: int
+    cuttings: int
+
+
+EFFORTS = {
+    "tiny": Effort(128, 64, 128 / 150, 1.28, 1, 10),
+    "small": Effort(2_000, 100, 2_000 / 150, 20.0, 20, 12),
+    "full": Effort(24_000, 1_200, 160.0, 240.0, 120, 150),
+}
+""""tiny" only shows that everything runs, "small" is the notebooks' default, "full" is that of the committed results."""
+
 
 @dataclass(frozen=True)
 class Settings:
     """Parameters of a notebook; the environment variable ``KWS_<FIELD>`` overrides each, such as ``KWS_KEYWORD``.
 
     Attributes:
-        corpus: "synthetic" (made on the spot), "speech_commands_v0.01" or "speech_commands_v0.02" (downloaded), or a folder of that shape.
-        keyword: the word to hear; for the synthetic corpus any word.
-        seeds: models trained of each kind, from seed 0 (but four teachers in ``experiments.ipynb``, and at most two of each kind in ``streaming.ipynb``).
-        epochs: of each training. views: augmented views of each training clip; 0 is as many as ``kws.views.enough_views`` says.
+        corpus: "synthetic" (made on the spot), "speech_commands_v0.01" or "_v0.02" (downloaded), or a folder of that shape.
+        keyword: the word to hear.
+        seeds: models trained of each kind, from seed 0; of teachers four in ``experiments``, at most two a kind in ``streaming``.
+        split_seed: of the random splits; take another where a small corpus leaves a subset without the keyword.
+        epochs: of each training of the base; others train a multiple.
+        views: augmented views of each training clip; 0 is as many as ``kws.views.enough_views`` says.
         clips: size of the synthetic corpus.
-        scenes: of the streaming models' training. talk: folder of recorded talk without the keyword, on which false alarms are counted; "" is
-            synthetic talk by other voices. voices: folder of neural voices, Piper's or Kokoro's, that say half of the talk to train on; "" is
-            espeak-ng alone. speech: folder of recorded speech without the keyword to train on, and to choose on what is in its folder "validation"; "" is none.
-        embedding: file of a pretrained embedding of speech, through which the teachers of the streaming models hear; "" is none.
-        cache: folder for what can be made again: synthetic corpora, downloads, decoded clips, views, training runs.
+        effort: of the streaming models, a name in ``EFFORTS``.
+        talk: folder of recorded talk without the keyword, on which false alarms are counted; "" is synthetic talk.
+        voices: folder of neural voices that say half of the talk to train on; "" is espeak-ng alone.
+        speech: folder of recorded speech without the keyword to train on; its folder "validation" is chosen on; "" is none.
+        embedding: file of a pretrained embedding, through which teachers of streams hear; "" is none.
+        cache: folder for what can be made again: corpora, downloads, decoded clips, views, states of trainings.
+        publish: write to the folders of the committed results.
+        report: train nothing, load what was trained.
+        anew: train also what was trained before.
     """
 
     corpus: str = "synthetic"
     keyword: str = "sheila"
     seeds: int = 3
+    split_seed: int = 0
     epochs: int = 50
     views: int = 0
     clips: int = 3600
-    scenes: int = 16_000
+    effort: str = "small"
     talk: str = ""
     voices: str = ""
     speech: str = ""
     embedding: str = ""
     cache: str = ".cache"
+    publish: bool = False
+    report: bool = False
+    anew: bool = False
 
     @classmethod
     def from_environment(cls, **values) -> "Settings":
-        """Settings with these values, overridden by the environment. Raises ``ValueError`` naming a variable that is not a number or not known."""
-        known = {f"KWS_{field.name.upper()}" for field in fields(cls)} | {"KWS_PUBLISH"}
-        if unknown := sorted(name for name in os.environ if name.startswith("KWS_") and name not in known):
-            raise ValueError(f"unknown environment variable {unknown[0]}; there are {', '.join(sorted(known))}")
-        for field in fields(cls):
-            variable = f"KWS_{field.name.upper()}"
-            if variable in os.environ:
-                try:
-                    values[field.name] = field.type(os.environ[variable])
-                except ValueError:
-                    raise ValueError(
-                        f"the environment variable {variable} must be a whole number, not {os.environ[variable]!r}"
-                    ) from None
+        """Settings with these values, overridden by the environment. Raises ``ValueError`` naming a variable that is wrong or unknown."""
+        known = {f"KWS_{field.name.upper()}": field for field in fields(cls)}
+        for variable in sorted(name for name in os.environ if name.startswith("KWS_")):
+            if variable not in known.keys() | OTHER_VARIABLES:
+                names = ", ".join(sorted(known.keys() | OTHER_VARIABLES))
+                raise ValueError(f"unknown environment variable {variable}; there are {names}")
+            if variable in known:
+                values[known[variable].name] = _parsed(variable, known[variable].type)
         settings = cls(**values)
-        settings = replace(
-            settings, keyword=word_of(settings.keyword) if settings.corpus == "synthetic" else settings.keyword
-        )
+        if settings.corpus == "synthetic":
+            settings = replace(settings, keyword=word_of(settings.keyword))
+        settings.check()
+        return settings
+
+    def check(self) -> None:
+        """Raise ``ValueError`` for a value out of range, or a folder or file that is not there."""
+        for name, least in (("seeds", 1), ("epochs", 1), ("views", 0), ("clips", 1), ("split_seed", 0)):
+            if getattr(self, name) < least:
+                raise ValueError(f"{name} must be at least {least}, got {getattr(self, name)}")
+        if self.effort not in EFFORTS:
+            raise ValueError(f"effort is {self.effort!r}; it must be one of {', '.join(EFFORTS)}")
         for name in ("talk", "voices", "speech"):
-            if (folder := getattr(settings, name)) and not Path(folder).is_dir():
+            if (folder := getattr(self, name)) and not Path(folder).is_dir():
                 raise ValueError(f"{name} is {folder!r}, which is no folder")
-        if settings.embedding and not Path(settings.embedding).is_file():
-            raise ValueError(f"embedding is {settings.embedding!r}, which is no file")
-        if settings.talk and settings.speech:
-            talk, speech = Path(settings.talk).resolve(), Path(settings.speech).resolve()
+        if self.embedding and not Path(self.embedding).is_file():
+            raise ValueError(f"embedding is {self.embedding!r}, which is no file")
+        if self.talk and self.speech:
+            talk, speech = Path(self.talk).resolve(), Path(self.speech).resolve()
             if talk.is_relative_to(speech) or speech.is_relative_to(talk):
                 raise ValueError(
-                    f"talk ({settings.talk}) is for the test and speech ({settings.speech}) for training: they must be apart"
+                    f"talk ({self.talk}) is for the test and speech ({self.speech}) for training: they must be apart"
                 )
-        for name, least in (("seeds", 1), ("epochs", 1), ("views", 0), ("clips", 1), ("scenes", 1)):
-            if getattr(settings, name) < least:
-                raise ValueError(f"{name} must be at least {least}, got {getattr(settings, name)}")
-        return settings
 
     def open_corpus(self) -> Corpus:
         """The corpus, made or downloaded if need be. Raises ``CorpusError`` for a folder that is not there or lacks the keyword."""
+        corpora, version = Path(self.cache) / "corpora", self.corpus.removeprefix("speech_commands_")
         if self.corpus == "synthetic":
-            corpus = synthetic_corpus(
-                self.keyword.replace("_", " "), Path(self.cache) / "corpora", SyntheticConfig(clips=self.clips)
-            )
-        elif self.corpus.removeprefix("speech_commands_") in ARCHIVES:
-            corpus = folder_corpus(
-                download_speech_commands(Path(self.cache) / "corpora", self.corpus.removeprefix("speech_commands_")),
-                self.corpus,
-            )
+            corpus = synthetic_corpus(self.keyword.replace("_", " "), corpora, SyntheticConfig(clips=self.clips))
+        elif version in ARCHIVES:
+            corpus = folder_corpus(download_speech_commands(corpora, version), self.corpus)
         elif Path(self.corpus).is_dir():
             corpus = folder_corpus(self.corpus, Path(self.corpus).resolve().name)
         else:
@@ -95,17 +132,26 @@ class Settings:
         corpus.labels(self.keyword)
         return corpus
 
-    def results_name(self, corpus: Corpus) -> str:
-        """The folder below ``weights/`` and ``plots/`` for this corpus and keyword: ``<corpus>-<keyword>``, which git ignores.
+    def results_names(self, corpus: Corpus) -> tuple[str, str]:
+        """The folders below ``weights/`` and below ``plots/``: ``<corpus>-<keyword>``, which git ignores.
 
-        It is ``<keyword>``, the folder of the committed results, only where publishing was asked for (``make publish``
-        sets KWS_PUBLISH=1), and only for the very corpus that ``weights/<keyword>/manifest.csv`` lists; another is refused.
+        Publishing writes to ``<keyword>``, the folder of the committed results, and reporting reads its weights: both only for
+        the very corpus that ``weights/<keyword>/manifest.csv`` lists. Publishing another raises ``CorpusError``.
         """
-        if os.environ.get("KWS_PUBLISH") != "1":
-            return f"{corpus.name}-{self.keyword}"
-        manifest = Path("weights") / self.keyword / "manifest.csv"
-        if not is_corpus_of(corpus, manifest):
+        own, manifest = f"{corpus.name}-{self.keyword}", Path("weights") / self.keyword / "manifest.csv"
+        committed = (self.publish or self.report) and is_corpus_of(corpus, manifest)
+        if self.publish and not committed:
             raise CorpusError(
-                f"{manifest} does not list the clips of corpus {corpus.name!r}: write it first (python -m kws.data.manifest write)"
+                f"{manifest} does not list the clips of corpus {corpus.name!r}: write it first (kws manifest write)"
             )
-        return self.keyword
+        return self.keyword if committed else own, self.keyword if self.publish else own
+
+
+def _parsed(variable: str, kind: type) -> str | int | bool:
+    value = os.environ[variable]
+    if kind is bool:
+        return value not in ("", "0")
+    try:
+        return kind(value)
+    except ValueError:
+        raise ValueError(f"the environment variable {variable} must be a whole number, not {value!r}") from None

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from kws.model import ConfigError
+from kws.model import ConfigError, register
 
 
 @dataclass(frozen=True)
@@ -64,3 +64,6 @@ class _Causal(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         y = self.dropout(torch.relu(self.norm(self.convolution(nn.functional.pad(x, (self.pad, 0))))))
         return x + y if x.shape[1] == y.shape[1] else y
+
+
+register(StreamTeacherConfig, StreamTeacher)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from kws.model import ConfigError
+from kws.model import ConfigError, register
 
 KERNEL = 9
 
@@ -70,3 +70,6 @@ class _Block(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         return torch.relu(self.convolution(x) + self.shortcut(x))
+
+
+register(TCResNetConfig, TCResNet)

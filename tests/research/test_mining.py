@@ -4,13 +4,13 @@ from dataclasses import replace
 
 import pytest
 import torch
+from kws.research.stream_training import stream_data, teach_stream
 
 from kws.model import CRNN, CRNNConfig
 from kws.research import mining
 from kws.research.mining import add_hardest, hardest
 from kws.research.speech_embedding import SpeechEmbedding
 from kws.research.stream_teacher import StreamTeacher, StreamTeacherConfig
-from kws.research.stream_training import stream_data, teach_stream
 from kws.scenes import SceneConfig, batches_of, sounds_of
 from kws.split import speaker_split
 from kws.streaming import StreamingCRNN

@@ -5,13 +5,13 @@ from dataclasses import replace
 import pytest
 import torch
 from conftest import high_and_low
+from kws.research.stream_ladder import STREAMING_BASE
+from kws.research.stream_training import StreamTrainer, step_frames, stream_data, teach_stream, train_stream
 
 from kws.distill import DistillConfig, alignment
 from kws.model import CRNN, CRNNConfig
 from kws.research.speech_embedding import SpeechEmbedding, embedded_steps
-from kws.research.stream_ladder import STREAMING_BASE
 from kws.research.stream_teacher import StreamTeacherConfig
-from kws.research.stream_training import StreamTrainer, step_frames, stream_data, teach_stream, train_stream
 from kws.scenes import OVER, SceneConfig, sounds_of
 from kws.split import speaker_split
 from kws.streaming import StreamingCRNN

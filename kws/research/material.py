@@ -1,0 +1,114 @@
+"""What scenes of a study are made of: words of its speakers, noises, recorded speech and synthetic talk, by subset."""
+
+import hashlib
+import math
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from kws.data.audio import SAMPLE_RATE, read_audio, to_float
+from kws.data.corpus import load_noises
+from kws.data.jobs import in_order
+from kws.data.storage import cached, fingerprint
+from kws.research.settings import EFFORTS, Settings
+from kws.scenes import Scene, Sounds, halves, recorded_phrases, sound_files, sounds_of
+from kws.split import Split
+from kws.views import ClipData
+from kws.voices.find import files_of, find_voices, open_voice
+from kws.voices.talk import VERSION as TALK_VERSION
+from kws.voices.talk import Talk, synthetic_talk
+
+PART_MINUTES = 20  # of talk, which is made and kept in parts
+KEYWORDS_A_MINUTE = 6  # keywords said by the voices of the talk, for each minute of it
+SPEAKERS, FEW_SPEAKERS = 400, 100  # guises of a voice, to train on and to be judged on
+GAP_SECONDS = 0.5  # of silence between two recordings of talk
+SEEDS = {"validation": 1, "test": 2}  # of their synthetic talk
+
+
+@dataclass(frozen=True)
+class TalkPart:
+    """Some minutes of talk, and keywords said alone, by guises of one voice (espeak-ng without a ``voice``)."""
+
+    file: Path
+    minutes: float
+    keywords: int
+    seed: int
+    speakers: int
+    voice: Path | None = None
+
+
+def sounds_for(subset: str, clips: ClipData, keyword: str, split: Split, settings: Settings) -> Sounds:
+    """The sounds of a subset: its speakers' words, its part of each noise, and talk by voices of its own.
+
+    The second half of each noise is for test, and the last quarter of the first half for validation. Neural voices talk for training
+    only: a model must not be chosen or judged on a voice that it has learned from.
+    """
+    heard, unheard = halves(load_noises(clips.corpus))
+    noises = {
+        "train": [noise[: 3 * len(noise) // 4] for noise in heard],
+        "validation": [noise[3 * len(noise) // 4 :] for noise in heard],
+        "test": unheard,
+    }
+    talk = _talk(talk_parts(subset, keyword, settings), keyword)
+    recorded = recorded_phrases(settings.speech, settings.cache) if settings.speech else {}
+    return sounds_of(clips, keyword, split[subset], noises[subset], talk, recorded.get(subset, []))
+
+
+def talk_parts(subset: str, keyword: str, settings: Settings) -> list[TalkPart]:
+    """The parts of a subset's talk. Of that to train on half is by the neural voices, as much by each, if there are some."""
+    minutes, cache = EFFORTS[settings.effort].talk_minutes, Path(settings.cache)
+    if subset != "train":
+        file = cache / f"talk-{keyword}-{subset}.pt"
+        return [TalkPart(file, minutes / 6, 0, SEEDS[subset], FEW_SPEAKERS)]
+    voices = find_voices(settings.voices) if settings.voices else []
+    shares = {None: 0.5 if voices else 1.0} | {path: 0.5 / len(voices) for path in voices}
+    found = []
+    for i, (voice, share) in enumerate(shares.items()):
+        parts = math.ceil(share * minutes / PART_MINUTES)
+        alone = max(1, round(share * round(KEYWORDS_A_MINUTE * minutes) / parts))
+        for part in range(parts):
+            file = cache / f"talk-{keyword}-{i}-{part}.pt"
+            found.append(TalkPart(file, share * minutes / parts, alone, 1000 * i + 10 * part, SPEAKERS, voice))
+    return found
+
+
+def _talk(parts: list[TalkPart], keyword: str) -> Talk:
+    """All parts together. It takes long, so each is made on a core of its own and kept."""
+
+    def make(part: TalkPart) -> None:
+        _kept(part, keyword)
+
+    missing = [part for part in parts if not part.file.exists()]
+    for _ in in_order(make, missing, "speaking", "part", progress=bool(missing)):
+        pass
+    said = [_kept(part, keyword) for part in parts]
+    return Talk(*([sound for talk in said for sound in talk[kind]] for kind in ("phrases", "keywords")))
+
+
+def _kept(part: TalkPart, keyword: str) -> dict:
+    files = [hashlib.sha256(f.read_bytes()).hexdigest() for f in (files_of(part.voice) if part.voice else [])]
+    wanted = (keyword, part.minutes, part.keywords, part.seed, part.speakers)
+
+    def make() -> dict:
+        voice = open_voice(part.voice) if part.voice else None
+        talk = synthetic_talk(*wanted, voice, progress=False)
+        return {"phrases": talk.phrases, "keywords": talk.keywords}
+
+    return cached(part.file, fingerprint(TALK_VERSION, *wanted, files), make)
+
+
+def talk_scene(settings: Settings, keyword: str, seed: int = 3) -> Scene:
+    """Talk without the keyword, for false alarms: every sound file below ``settings.talk``, or synthetic phrases of other voices."""
+    if settings.talk:
+        return in_a_row([read_audio(path) for path in sound_files(settings.talk)])
+    minutes = EFFORTS[settings.effort].stand_in_minutes
+    part = TalkPart(Path(settings.cache) / f"talk-{keyword}-alarms.pt", minutes, 0, seed, FEW_SPEAKERS)
+    return in_a_row([0.3 * to_float(phrase) for phrase in _talk([part], keyword).phrases])
+
+
+def in_a_row(recordings: list[Tensor]) -> Scene:
+    """One scene of recordings without the keyword, with half a second of silence after each."""
+    gap = torch.zeros(int(GAP_SECONDS * SAMPLE_RATE))
+    return Scene(torch.cat([part for recording in recordings for part in (to_float(recording), gap)]), [])

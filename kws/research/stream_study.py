@@ -1,0 +1,168 @@
+"""A ``Study`` of networks that listen all day: scenes, scouts, teachers and students, and the choice of what is shipped."""
+
+import math
+from dataclasses import replace
+from functools import cached_property
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from kws.checkpoint import load_model, save_model
+from kws.data.jobs import in_order
+from kws.evaluate import provenance
+from kws.research.material import sounds_for
+from kws.research.mining import add_hardest
+from kws.research.networks import STREAMS, Rung
+from kws.research.records import recipe_of
+from kws.research.scene_data import Maker, SceneData, add_scenes, scene_data
+from kws.research.scene_objective import LABELS, train_stream
+from kws.research.settings import EFFORTS
+from kws.research.speech_embedding import SpeechEmbedding, load_speech_embedding
+from kws.research.stream_choice import Choice, choose, read_choice, write_choice
+from kws.research.stream_targets import StreamTargets, teach_stream
+from kws.research.study import Study
+from kws.scenes import Sounds
+from kws.trainer import Run, TrainConfig
+
+KIND = "speaker-disjoint"  # a stream is heard by strangers
+STUDENTS = ("streaming_base", "streaming_small")
+BATCH, SMALLEST_BATCH, STEPS_AN_EPOCH = 256, 32, 90
+"""Scenes a step: 256, or fewer so that an epoch has 90 steps. Learning rates are for 256 and fall with the root of the batch."""
+MINING = ((3.0, 0.75), (1.5, 0.375))
+"""Candidates of each round of mining, and how many of them are kept, times the scenes trained on at first."""
+MORE = 1.0
+"""Scenes that students alone hear, times those trained on at first."""
+
+
+class StreamStudy(Study):
+    """A study whose networks are trained on scenes, of speakers that no test hears."""
+
+    students = STUDENTS
+
+    @cached_property
+    def effort(self):
+        """How much is made and heard."""
+        return EFFORTS[self.settings.effort]
+
+    @cached_property
+    def embedding(self) -> SpeechEmbedding | None:
+        """The pretrained embedding that some teachers hear through, if the settings name one."""
+        return load_speech_embedding(self.settings.embedding) if self.settings.embedding else None
+
+    def sounds(self, subset: str) -> Sounds:
+        """What scenes of a subset are made of."""
+        found = self.__dict__.setdefault("_sounds", {})
+        if subset not in found:
+            found[subset] = sounds_for(subset, self.clips, self.keyword, self.splits[KIND], self.settings)
+        return found[subset]
+
+    @property
+    def teachers(self) -> tuple[str, ...]:
+        """One kind hears log-mels and, with an embedding, another hears through it."""
+        return ("streaming_teacher", "embedding_teacher") if self.settings.embedding else ("streaming_teacher",)
+
+    def seeds(self, name: str) -> range:
+        """Of teachers of streams at most two of a kind."""
+        if name in ("streaming_teacher", "embedding_teacher"):
+            return range(min(2, self.settings.seeds))
+        return super().seeds(name)
+
+    def recipe(self, name: str) -> str:
+        """Of streams also the effort, and with what was trained."""
+        if name not in STREAMS:
+            return super().recipe(name)
+        settings = self.settings
+        return recipe_of(STREAMS[name], settings.epochs, self.effort, MINING, MORE)
+
+    def fit_streams(self) -> None:
+        """Train teachers and students, save them, and choose seeds and thresholds; what is there is not made again.
+
+        Raises ``NotTrained`` where only a report was asked for.
+        """
+        jobs = [(name, KIND, seed) for name in (*self.teachers, *STUDENTS) for seed in self.seeds(name)]
+        missing = [job for job in jobs if job[0] in STUDENTS and not self.is_there(*job)]
+        choice = None if missing else read_choice(self.choice_file)
+        if choice is None:
+            self.may_train(self.path(*(missing or jobs)[0]) if missing else self.choice_file)
+            choice = self._fit()
+        self.choice: Choice = choice
+
+    @property
+    def choice_file(self) -> Path:
+        """Where the choice is kept."""
+        return self.weights / "seeds" / "streaming_choice.json"
+
+    def _fit(self) -> Choice:
+        effort, split = self.effort, self.splits[KIND]
+        sounds = {subset: self.sounds(subset) for subset in ("train", "validation")}
+        maker = Maker(sounds, embedding=self.embedding, cache=self.settings.cache)
+        data = scene_data(self.corpus, self.keyword, split, maker, effort.scenes, effort.validation_scenes)
+        counts = [len(data.train.labels)]
+        # Two rounds of mining: by small networks, then by a teacher of each kind trained on what those found.
+        scouts = ("scout", "embedding scout") if self.settings.embedding else ("scout",)
+        first = {}
+        for number, (names, (looked, kept)) in enumerate(zip((scouts, self.teachers), MINING, strict=True)):
+            found = self._train_all([(name, 0) for name in names], data)
+            first = first or found
+            keep = max(1, round(effort.scenes * kept / len(names)))
+            models = [run.model for run in found.values()]
+            data = add_hardest(data, models, maker, max(1, round(effort.scenes * looked)), keep, number)
+        counts.append(len(data.train.labels))
+        # Teachers on all of that, then students on it and on scenes that their teachers do not know.
+        taught = self._train_all([(name, seed) for name in self.teachers for seed in self.seeds(name)], data)
+        data = add_scenes(data, maker, max(1, round(effort.scenes * MORE)))
+        counts.append(len(data.train.labels))
+        targets = teach_stream([run.model for run in taught.values()], data)
+        students = self._train_all([(name, seed) for name in STUDENTS for seed in self.seeds(name)], data, targets)
+        for (name, seed), run in (taught | students).items():
+            self.save_run((name, KIND, seed), run)
+        choice = choose(self, first | taught | students, counts)
+        write_choice(self.choice_file, choice)
+        return choice
+
+    def write(self, job, model: nn.Module, validation_loss: float, storage: str, packed: bool) -> None:
+        """Networks of streams are not judged on clips: what they are worth is measured on streams."""
+        if job[0] not in STREAMS:
+            super().write(job, model, validation_loss, storage, packed)
+        else:
+            about = provenance(self.sets[job[1]], job[2], {"validation loss": validation_loss})
+            save_model(self.path(*job), model, about)
+
+    def _train_all(
+        self, jobs: list[tuple[str, int]], data: SceneData, targets: StreamTargets | None = None
+    ) -> dict[tuple[str, int], Run]:
+        """Networks (name, seed) on every core, by that; finished ones are taken from the cache."""
+
+        def run(job: tuple[str, int], progress: bool = False) -> Run:
+            name, seed = job
+            rung, runs = STREAMS[name], Path(self.settings.cache) / "runs"
+            config = self.stream_config(rung, len(data.train.labels))
+            learns = rung.learns or LABELS
+            taught = targets if learns.logits else None
+            return train_stream(data, rung.config, config, seed, taught, learns, runs, f"{name} scenes", progress)
+
+        epochs = {job: self.stream_config(STREAMS[job[0]], 1).epochs for job in jobs}
+        workers = 1 if torch.cuda.is_available() else None
+        title = f"training {', '.join(dict.fromkeys(STREAMS[name].title for name, _ in jobs))}"
+        # A worker leaves its network in the cache, where it is then read from.
+        for _ in in_order(lambda job: run(job) and None, jobs, title, "epoch", epochs.__getitem__, True, jobs=workers):
+            pass
+        return {job: run(job) for job in jobs}
+
+    def stream_config(self, rung: Rung, scenes: int) -> TrainConfig:
+        """The schedule of a network on so many scenes."""
+        # Of few scenes, batches of 256 would be so few steps that a network hardly learns.
+        batch = min(BATCH, max(SMALLEST_BATCH, scenes // STEPS_AN_EPOCH))
+        return replace(
+            self.config(rung),
+            batch=batch,
+            learning_rate=rung.learning_rate * math.sqrt(batch / BATCH),
+            keep="last",
+            clean_share=0.0,
+            label_smoothing=0.0,
+        )
+
+    def stream(self, name: str, seed: int | None = None) -> nn.Module:
+        """A saved network of streams; without a seed the chosen one."""
+        return load_model(self.path(name, KIND, self.choice.seeds[name] if seed is None else seed))

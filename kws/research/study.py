@@ -1,0 +1,213 @@
+"""One keyword in one corpus: recordings, splits, networks, seeds and folders, so that a notebook says what, not where.
+
+study = Study(Settings.from_environment(corpus="synthetic", keyword="sheila"))
+study.fit("base", "teacher", "gru_small")
+rows = study.measure("base", "gru_small")
+"""
+
+import shutil
+from functools import cached_property
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from kws.checkpoint import load_model, load_provenance, save_model
+from kws.compress import as_stored, fold_batch_norm
+from kws.data.jobs import in_order
+from kws.data.storage import replacing
+from kws.evaluate import judge, judge_checkpoint, provenance
+from kws.metrics import au_fa_fr, one_minus_auc
+from kws.research.measured import Measured, measure
+from kws.research.networks import PACKED, RUNGS, STORED, TEACHERS, Rung, titles
+from kws.research.records import Record, is_trained, read_record, recipe_of, write_record
+from kws.research.settings import Settings
+from kws.split import SPLITS
+from kws.targets import Targets, mean_targets, teach
+from kws.train import train
+from kws.trainer import Run, TrainConfig
+from kws.views import TrainingData, decode, in_noise, training_data
+
+KINDS = tuple(SPLITS)
+Job = tuple[str, str, int]  # name, kind of split, seed
+
+
+class NotTrained(FileNotFoundError):
+    """Weights that are asked for without leave to train them; the message says which and what to do."""
+
+
+class Study:
+    """All that the notebooks on clips share. Attributes: settings, keyword, clips, corpus, splits, sets, weights, plots."""
+
+    def __init__(self, settings: Settings):
+        corpus = settings.open_corpus()
+        self.settings, self.keyword = settings, settings.keyword
+        self.clips = decode(corpus, settings.cache)
+        self.corpus = self.clips.corpus
+        self.splits = {kind: make(self.corpus, self.keyword, settings.split_seed) for kind, make in SPLITS.items()}
+        weights, plots = settings.results_names(corpus)
+        self.weights, self.plots = Path("weights") / weights, Path("plots") / plots
+        self._targets: dict[tuple[str, int], Targets] = {}
+        self._views: dict[str, TrainingData] = {}
+
+    @cached_property
+    def sets(self) -> dict[str, TrainingData]:
+        """By kind of split, the clips to be judged on: without augmented views."""
+        return {kind: training_data(self.clips, self.keyword, split, views=0) for kind, split in self.splits.items()}
+
+    def training(self, kind: str) -> TrainingData:
+        """The clips of a kind of split with their views; made when a training first needs them."""
+        if kind not in self._views:
+            settings, split = self.settings, self.splits[kind]
+            views = settings.views or None
+            self._views[kind] = training_data(self.clips, self.keyword, split, views, cache=settings.cache)
+        return self._views[kind]
+
+    def path(self, name: str, kind: str, seed: int) -> Path:
+        """The checkpoint of one seed."""
+        return self.weights / "seeds" / f"{name}-{kind}-{seed}.pt"
+
+    def seeds(self, name: str) -> range:
+        """The seeds of a network: of teachers four."""
+        return range(TEACHERS if name == "teacher" else self.settings.seeds)
+
+    def model(self, name: str, kind: str = "published", seed: int = 0) -> nn.Module:
+        """A saved network."""
+        return load_model(self.path(name, kind, seed))
+
+    def fit(self, *names: str, kinds: tuple[str, ...] = KINDS) -> None:
+        """Train networks on each kind of split with each seed, on every core, and save each; those that are there are not trained again.
+
+        Raises ``NotTrained`` where only a report was asked for.
+        """
+        jobs = [(name, kind, seed) for name in names for kind in kinds for seed in self.seeds(name)]
+        missing = [job for job in jobs if not self.is_there(*job)]
+        print(f"{len(jobs)} trainings, {len(jobs) - len(missing)} of them done before")
+        if not missing:
+            return
+        self.may_train(self.path(*missing[0]))
+        # What the workers share is made before they are forked.
+        for name, kind, _ in missing:
+            self.training(kind)
+            if RUNGS[name].learns:
+                self.targets(kind, RUNGS[name].teachers)
+        workers = 1 if torch.cuda.is_available() else None
+        epochs = [self.config(RUNGS[name]).epochs for name, _, _ in missing]
+        sizes = dict(zip(missing, epochs, strict=True))
+        for _ in in_order(self._train, missing, "training", "epoch", sizes.__getitem__, ticks=True, jobs=workers):
+            pass
+
+    def may_train(self, path: Path) -> None:
+        """Raise ``NotTrained`` if this is a report."""
+        if self.settings.report:
+            raise NotTrained(
+                f"{path}: not there, or of another split or recipe. A report trains nothing: give the corpus, seeds and epochs"
+                " that the weights were trained with, or run `make notebooks` or `make publish`, which train"
+            )
+
+    def is_there(self, name: str, kind: str, seed: int) -> bool:
+        """Whether the network was trained before, on this split and by this recipe."""
+        path = self.path(name, kind, seed)
+        return not self.settings.anew and is_trained(path, self.splits[kind].fingerprint, self.recipe(name))
+
+    def recipe(self, name: str) -> str:
+        """The fingerprint of how a network is trained, beside split and seed."""
+        return recipe_of(RUNGS[name], self.settings.epochs, self.settings.views)
+
+    def config(self, rung: Rung) -> TrainConfig:
+        """The schedule of a network."""
+        return TrainConfig(
+            epochs=max(1, round(self.settings.epochs * rung.epochs)),
+            learning_rate=rung.learning_rate,
+            weight_decay=rung.weight_decay,
+            keep="last" if rung.learns else "best",
+        )
+
+    def _train(self, job: Job) -> None:
+        name, kind, seed = job
+        rung, data = RUNGS[name], self.training(kind)
+        taught = (self.targets(kind, rung.teachers), rung.learns) if rung.learns else ()
+        runs = Path(self.settings.cache) / "runs"
+        config = self.config(rung)
+        run = train(data, rung.config, config, seed, *taught, runs=runs, name=f"{name} {kind}", progress=False)
+        self.save_run(job, run, PACKED.get(name, "float32"), name in PACKED)
+
+    def save_run(self, job: Job, run: Run, storage: str = "float32", packed: bool = False) -> None:
+        """Write a finished training: its record, then the network, batch norm folded in."""
+        write_record(self.path(*job), Record(self.recipe(job[0]), run.best_epoch, run.history))
+        self.write(job, fold_batch_norm(run.model), run.validation_loss, storage, packed)
+
+    def write(self, job: Job, model: nn.Module, validation_loss: float, storage: str, packed: bool) -> None:
+        """Judge a network as it will be stored, on its test clips, and write it with what was measured."""
+        name, kind, seed = job
+        p, y = judge(as_stored(model, storage, packed), self.sets[kind])
+        metrics = {"test 1-AUC": one_minus_auc(p, y), "test AU_FA_FR": au_fa_fr(p, y)}
+        about = provenance(self.sets[kind], seed, metrics | {"validation loss": validation_loss})
+        save_model(self.path(name, kind, seed), model, about, storage, packed)
+
+    def store_again(self, *names: str) -> None:
+        """Save finished networks in their other forms, float16 and int8."""
+        for name in names:
+            form = STORED[name]
+            for kind in KINDS:
+                for seed in self.seeds(name):
+                    source = self.path(form.source, kind, seed)
+                    if not self.settings.report:
+                        loss = load_provenance(source).metrics["validation loss"]
+                        self.write((name, kind, seed), load_model(source), loss, form.storage, form.packed)
+
+    def targets(self, kind: str, teachers: int = 1) -> Targets:
+        """Of the first saved teacher, or the mean of all, with all layers that some network learns from."""
+        if (kind, teachers) not in self._targets:
+            layers = sorted({other for rung in RUNGS.values() if rung.learns for _, other in rung.learns.pairs})
+            data = self.training(kind)
+            said = [
+                teach(self.path("teacher", kind, seed), data, layers if seed == 0 else ()) for seed in range(teachers)
+            ]
+            self._targets[kind, teachers] = mean_targets(said)
+        return self._targets[kind, teachers]
+
+    def measure(
+        self,
+        *names: str,
+        kinds: tuple[str, ...] = KINDS,
+        base: tuple[Measured, ...] | list[Measured] = (),
+        snr_db: float | None = None,
+        called: dict[str, str] | None = None,
+    ) -> list[Measured]:
+        """Cost and quality of saved networks; ``snr_db`` adds noise to the test clips, ``called`` gives other titles."""
+        sets = {kind: self.sets[kind] for kind in kinds}
+        if snr_db is not None:
+            sets = {kind: in_noise(self.clips, data, snr_db) for kind, data in sets.items()}
+        files = {n: {kind: [self.path(n, kind, seed) for seed in self.seeds(n)] for kind in kinds} for n in names}
+        return measure(titles(*names) | (called or {}), files, sets, base)
+
+    def judged(self, name: str, kind: str, seed: int = 0):
+        """Probabilities and labels, both (clips,), of a saved network on its test clips."""
+        return judge_checkpoint(self.path(name, kind, seed), self.sets[kind])
+
+    def curves(self, *names: str, kinds: tuple[str, ...] = KINDS) -> dict[str, Record]:
+        """The learning curves that are known, by title."""
+        jobs = [(name, kind, seed) for name in names for kind in kinds for seed in self.seeds(name)]
+        found = {f"{kind}, seed {seed}": read_record(self.path(name, kind, seed)) for name, kind, seed in jobs}
+        return {title: record for title, record in found.items() if record and record.history}
+
+    def best_seed(self, name: str, kind: str = "published") -> int:
+        """The seed of lowest validation loss."""
+        loss = {s: load_provenance(self.path(name, kind, s)).metrics["validation loss"] for s in self.seeds(name)}
+        return min(loss, key=loss.__getitem__)
+
+    def hand_out(self, name: str, kind: str = "published", file: str = "") -> Path:
+        """Copy the best seed of a network to ``weights/<results>/<name>.pt``; a report only says where it is."""
+        target = self.weights / f"{file or name}.pt"
+        if not self.settings.report:
+            with replacing(target) as temporary:
+                shutil.copyfile(self.path(name, kind, self.best_seed(name, kind)), temporary)
+        return target
+
+    def save(self, figure, name: str) -> Path:
+        """Write a figure as PNG to ``plots/<results>/<name>.png``, whole or not at all."""
+        path = self.plots / f"{name}.png"
+        with replacing(path) as temporary:
+            figure.savefig(temporary, format="png", dpi=110, bbox_inches="tight", metadata={"Software": None})
+        return path
