@@ -1,9 +1,13 @@
 """Rooms, noises and levels: what happens to a voice on its way to a microphone. All on batches of waveforms."""
 
+from collections.abc import Callable, Sequence
+
 import torch
 from torch import Tensor
 
-from kws.data.audio import SAMPLE_RATE
+from kws.data.audio import SAMPLE_RATE, to_float
+
+LEAST_POWER = 1e-10  # of noise that is amplified
 
 
 def power(waveforms: Tensor) -> Tensor:
@@ -13,8 +17,24 @@ def power(waveforms: Tensor) -> Tensor:
 
 def mix_at_snr(waveforms: Tensor, noise: Tensor, snr_db: Tensor) -> Tensor:
     """Add noise (batch, samples) at a signal-to-noise ratio (batch, 1) in dB, over the whole clip's power."""
-    scale = (power(waveforms) / power(noise).clamp_min(1e-10) / 10 ** (snr_db / 10)).sqrt()
-    return waveforms + scale * noise
+    return waveforms + noise_gain(power(waveforms), noise, snr_db) * noise
+
+
+def noise_gain(speech_power: Tensor, noise: Tensor, snr_db: Tensor | float) -> Tensor:
+    """Factor (..., 1) that brings noise (..., samples) to ``snr_db`` dB below a power."""
+    return (speech_power / power(noise).clamp_min(LEAST_POWER) / 10 ** (snr_db / 10)).sqrt()
+
+
+def cut_noise(noises: Sequence[Tensor], samples: int, draw: Callable[[int], int]) -> Tensor:
+    """A stretch (samples,) float32 of a random noise from a random place; a shorter noise is repeated.
+
+    ``draw(n)`` gives a random integer from 0 to n - 1.
+    """
+    noise = noises[draw(len(noises))]
+    if len(noise) < samples:
+        noise = noise.repeat(-(-(samples - 1) // len(noise)) + 1)
+    start = draw(len(noise) - samples + 1)
+    return to_float(noise[start : start + samples])
 
 
 def room_responses(

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from kws.data.acoustics import convolve, mix_at_snr, room_responses
-from kws.data.audio import SAMPLE_RATE, to_float
+from kws.data.acoustics import convolve, cut_noise, mix_at_snr, room_responses
+from kws.data.audio import SAMPLE_RATE
 
 
 @dataclass(frozen=True)
@@ -71,10 +71,8 @@ def change_speed_and_shift(waveforms: Tensor, speed: Tensor, shift: Tensor) -> T
 
 def cut_noises(noises: list[Tensor], batch: int, samples: int, generator: torch.Generator) -> Tensor:
     """Random pieces of random noises, (batch, samples)."""
-    return torch.stack([_cut(noises, samples, generator) for _ in range(batch)])
 
+    def draw(n: int) -> int:
+        return int(torch.randint(n, (), generator=generator))
 
-def _cut(noises: list[Tensor], samples: int, generator: torch.Generator) -> Tensor:
-    noise = noises[int(torch.randint(len(noises), (), generator=generator))]
-    start = int(torch.randint(len(noise) - samples + 1, (), generator=generator))
-    return to_float(noise[start : start + samples])
+    return torch.stack([cut_noise(noises, samples, draw) for _ in range(batch)])

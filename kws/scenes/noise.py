@@ -6,6 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from kws.data.acoustics import cut_noise
 from kws.data.audio import SAMPLE_RATE, to_float
 from kws.scenes.config import SceneConfig
 from kws.scenes.sounds import Sounds
@@ -24,7 +25,7 @@ def varied_noise(sounds: Sounds, config: SceneConfig, samples: int, rng: np.rand
         noise = sum(voice(sounds, samples, rng) for _ in range(rng.integers(*VOICES)))
     else:
         places = np.arange(samples) * rng.uniform(*config.noise_speed)
-        recorded = cut_noise(sounds.noises, int(places[-1]) + 2, rng).numpy()
+        recorded = recorded_noise(sounds.noises, int(places[-1]) + 2, rng).numpy()
         noise = np.interp(places, np.arange(len(recorded)), recorded).astype(np.float32)
     # Another spectrum, and another course in time.
     if rng.random() < config.shaped_share:
@@ -36,12 +37,10 @@ def varied_noise(sounds: Sounds, config: SceneConfig, samples: int, rng: np.rand
     return torch.from_numpy(noise)
 
 
-def cut_noise(noises: Sequence[Tensor], samples: int, rng: np.random.Generator) -> Tensor:
+def recorded_noise(noises: Sequence[Tensor], samples: int, rng: np.random.Generator) -> Tensor:
     """A stretch (samples,) float32 of a random noise from a random place; a short noise is repeated."""
-    noise = noises[rng.integers(len(noises))]
-    noise = noise.repeat(-(-samples // len(noise)) + 1) if len(noise) <= samples else noise
-    start = int(rng.integers(len(noise) - samples))
-    return to_float(noise[start : start + samples])
+    # A sample more is cut than is taken, as when the published streams were made: the same draws give the same places.
+    return cut_noise(noises, samples + 1, lambda n: int(rng.integers(n)))[:samples]
 
 
 def voice(sounds: Sounds, samples: int, rng: np.random.Generator) -> np.ndarray:

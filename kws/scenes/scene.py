@@ -10,10 +10,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from kws.data.acoustics import convolve, room_responses
+from kws.data.acoustics import LEAST_POWER, convolve, noise_gain, power, room_responses
 from kws.data.audio import SAMPLE_RATE
 from kws.scenes.config import SceneConfig
-from kws.scenes.noise import cut_noise, shaped, varied_noise
+from kws.scenes.noise import recorded_noise, shaped, varied_noise
 from kws.scenes.pieces import LEVEL, Piece, draw_piece, pause, said_keyword
 from kws.scenes.sounds import LEAST_SHARE, Sounds
 
@@ -60,8 +60,7 @@ def make_scene(sounds: Sounds, config: SceneConfig, rng: np.random.Generator) ->
         waveform = in_room(waveform, config, rng)
     if silent or rng.random() < config.noise_share:
         noise = varied_noise(sounds, config, samples, rng)
-        scale = (spoken / noise.square().mean().clamp_min(1e-10) / 10 ** (rng.uniform(*config.snr_db) / 10)).sqrt()
-        waveform = waveform + scale * noise
+        waveform = waveform + noise_gain(spoken, noise, rng.uniform(*config.snr_db)) * noise
     if rng.random() < config.microphone_share:
         waveform = torch.from_numpy(shaped(waveform.numpy(), config.microphone_db, rng))
     level = 10 ** (rng.uniform(*config.level_db) / 20)
@@ -122,6 +121,7 @@ def long_stream(sounds: Sounds, snr_db: float, config: SceneConfig | None = None
     speech = torch.from_numpy(np.concatenate([*pieces, np.zeros(2 * SAMPLE_RATE, np.float32)]))
     for start in range(0, len(speech), CHANGES):
         within = speech[start : start + CHANGES]
-        noise = cut_noise(sounds.noises, len(within), rng)
-        within += noise * LEVEL * (noise.square().mean().clamp_min(1e-10) * 10 ** (snr_db / 10)).rsqrt()
+        noise = recorded_noise(sounds.noises, len(within), rng)
+        # As ``noise_gain`` but for rounding: this order of operations is that of the published streams.
+        within += noise * LEVEL * (power(noise).clamp_min(LEAST_POWER) * 10 ** (snr_db / 10)).rsqrt()
     return Scene((STREAM_GAIN * speech).clamp(-1, 1), keywords)
