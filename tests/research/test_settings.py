@@ -1,57 +1,66 @@
+"""What a notebook works on, from its parameter cell and the environment, and where its results go."""
+
+import os
+from dataclasses import astuple, replace
 from pathlib import Path
 
 import pytest
 
 from kws.data.corpus import CorpusError, folder_corpus
 from kws.data.manifest import write_manifest
-from kws.research.settings import Settings
+from kws.research.settings import EFFORTS, Settings
 
 
 @pytest.fixture(autouse=True)
 def clean(monkeypatch, tmp_path):
-    for name in (
-        "CORPUS",
-        "KEYWORD",
-        "SEEDS",
-        "EPOCHS",
-        "VIEWS",
-        "CLIPS",
-        "SCENES",
-        "TALK",
-        "VOICES",
-        "SPEECH",
-        "CACHE",
-        "PUBLISH",
-    ):
-        monkeypatch.delenv(f"KWS_{name}", raising=False)
+    for name in [name for name in os.environ if name.startswith("KWS_")]:
+        monkeypatch.delenv(name)
     monkeypatch.chdir(tmp_path)
 
 
 def test_environment_overrides(monkeypatch):
     monkeypatch.setenv("KWS_KEYWORD", "marvin")
     monkeypatch.setenv("KWS_SEEDS", "1")
-    settings = Settings.from_environment(keyword="happy", seeds=3, epochs=7)
-    assert (settings.keyword, settings.seeds, settings.epochs, settings.corpus) == ("marvin", 1, 7, "synthetic")
+    monkeypatch.setenv("KWS_SPLIT_SEED", "4")
+    monkeypatch.setenv("KWS_EFFORT", "tiny")
+    monkeypatch.setenv("KWS_JOBS", "2")  # of no notebook, but no misspelling either
+    found = Settings.from_environment(keyword="happy", seeds=3, epochs=7)
+    assert found == Settings("synthetic", "marvin", seeds=1, split_seed=4, epochs=7, effort="tiny")
+
+
+@pytest.mark.parametrize("name", ["publish", "report", "anew"])
+def test_switches(name, monkeypatch):
+    assert not getattr(Settings.from_environment(), name)
+    for value, means in (("1", True), ("0", False), ("", False)):
+        monkeypatch.setenv(f"KWS_{name.upper()}", value)
+        assert getattr(Settings.from_environment(), name) is means
 
 
 def test_bad_values(monkeypatch):
     with pytest.raises(ValueError, match="seeds must be at least 1"):
         Settings.from_environment(seeds=0)
     assert Settings.from_environment(views=0).views == 0  # by itself
-    with pytest.raises(ValueError, match="views must be at least 0"):
-        Settings.from_environment(views=-1)
-    with pytest.raises(ValueError, match="voices is 'nowhere', which is no folder"):
-        Settings.from_environment(voices="nowhere")
+    for name in ("views", "split_seed"):
+        with pytest.raises(ValueError, match=f"{name} must be at least 0"):
+            Settings.from_environment(**{name: -1})
+    with pytest.raises(ValueError, match="effort is 'huge'; it must be one of tiny, small, full"):
+        Settings.from_environment(effort="huge")
+    for name in ("talk", "voices", "speech"):
+        with pytest.raises(ValueError, match=f"{name} is 'nowhere', which is no folder"):
+            Settings.from_environment(**{name: "nowhere"})
     with pytest.raises(ValueError, match="embedding is 'nowhere', which is no file"):
         Settings.from_environment(embedding="nowhere")
-    for talk, speech in (("a", "a"), ("a/b", "a"), ("a", "a/b")):
-        Path(talk).mkdir(parents=True, exist_ok=True)
-        Path(speech).mkdir(parents=True, exist_ok=True)
-        with pytest.raises(ValueError, match="must be apart"):
-            Settings.from_environment(talk=talk, speech=speech)
     monkeypatch.setenv("KWS_EPOCHS", "many")
     with pytest.raises(ValueError, match="KWS_EPOCHS must be a whole number, not 'many'"):
         Settings.from_environment()
+
+
+@pytest.mark.parametrize(("talk", "speech"), [("a", "a"), ("a/b", "a"), ("a", "a/b")])
+def test_what_is_trained_on_is_not_judged_on(talk, speech):
+    for folder in (talk, speech):
+        Path(folder).mkdir(parents=True, exist_ok=True)
+    with pytest.raises(ValueError, match="must be apart"):
+        Settings.from_environment(talk=talk, speech=speech)
 
 
 def test_the_keyword_as_one_types_it(monkeypatch):
@@ -69,19 +78,30 @@ def test_corpora(tone_folder):
         Settings("nowhere", "low").open_corpus()
 
 
-def test_results_of_another_corpus_go_elsewhere(tone_folder, tmp_path, monkeypatch):
-    """Only the very corpus that a committed manifest lists writes to its folder, and only when asked to."""
+def test_results_of_another_corpus_go_elsewhere(tone_folder, tmp_path):
+    """Only the very corpus that a committed manifest lists writes to its folders, and only when asked to."""
     corpus = folder_corpus(tone_folder, "tones")
     settings = Settings(str(tone_folder), "low")
-    write_manifest(corpus, tmp_path / "weights" / "low" / "manifest.csv")
-    assert settings.results_name(corpus) == "tones-low"
-    monkeypatch.setenv("KWS_PUBLISH", "1")
-    assert settings.results_name(corpus) == "low"
+    assert settings.results_names(corpus) == ("tones-low", "tones-low")
     with pytest.raises(CorpusError, match="does not list the clips"):
-        settings.results_name(corpus.without([corpus.clips[0].name]))
+        replace(settings, publish=True).results_names(corpus)  # there is no manifest
+    write_manifest(corpus, tmp_path / "weights" / "low" / "manifest.csv")
+    assert settings.results_names(corpus) == ("tones-low", "tones-low")
+    assert replace(settings, publish=True).results_names(corpus) == ("low", "low")
+    fewer = corpus.without([corpus.clips[0].name])
+    with pytest.raises(CorpusError, match="does not list the clips"):
+        replace(settings, publish=True).results_names(fewer)
+    # A report reads the committed weights of that corpus and draws elsewhere; of another it reads that one's own.
+    assert replace(settings, report=True).results_names(corpus) == ("low", "tones-low")
+    assert replace(settings, report=True).results_names(fewer) == ("tones-low", "tones-low")
 
 
 def test_a_misspelt_variable_is_refused(monkeypatch):
     monkeypatch.setenv("KWS_KEYWORDS", "computer")
     with pytest.raises(ValueError, match=r"unknown environment variable KWS_KEYWORDS; there are .*KWS_KEYWORD,"):
         Settings.from_environment()
+
+
+def test_more_effort_is_more_of_everything():
+    tiny, small, full = (astuple(EFFORTS[name]) for name in ("tiny", "small", "full"))
+    assert all(a < b < c for a, b, c in zip(tiny, small, full, strict=True))
