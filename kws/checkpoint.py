@@ -9,8 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from kws import __version__
-from kws.compress import restore, store
 from kws.data.storage import CheckpointError, load_safely, save_whole
+from kws.data.tensors import restore, store
 from kws.model import CRNN, ConfigError, build, config_kind
 
 FORMAT = "kws.crnn"
@@ -65,6 +65,7 @@ def load_model(path: str | Path) -> CRNN:
     Loading never runs code from the file (``torch.load(weights_only=True)``). Raises ``FileNotFoundError`` or
     ``CheckpointError``.
     """
+    # The config names every layer, so the tensors only have to be put into place.
     content = read_checkpoint(path)
     try:
         model = build(_config(config_kind(content["architecture"]), content["config"]))
@@ -89,6 +90,7 @@ def stored_tensors(path: str | Path) -> dict[str, Tensor]:
 
 def read_checkpoint(path: str | Path) -> dict[str, Any]:
     """The checked content of a checkpoint file."""
+    # Nothing in a file is trusted before it was looked at.
     content = load_safely(path)
     if not isinstance(content, dict) or content.get("format") != FORMAT:
         raise CheckpointError(f"{path}: not a checkpoint of this package; it takes those that kws.save_model wrote")

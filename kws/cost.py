@@ -21,6 +21,7 @@ def count_macs(model: nn.Module, seconds: float = 1.0) -> int:
     It works on a copy, for thop leaves buffers behind in the model. It does not see the attention's product, softmax and
     other element-wise work, nor cells written out by hand: ``count_macs_exactly`` is its check.
     """
+    # On a copy, in eval mode: thop writes counters into the modules.
     log_mel = _log_mel(model, seconds)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)
@@ -31,6 +32,7 @@ def count_macs(model: nn.Module, seconds: float = 1.0) -> int:
 def count_macs_exactly(model: nn.Module, seconds: float = 1.0) -> int:
     """Multiply-accumulates of every convolution and matrix product that runs, as PyTorch's own counter sees them."""
     log_mel = _log_mel(model, seconds)
+    # PyTorch counts a multiplication and an addition as two operations.
     with FlopCounterMode(display=False) as counter, torch.no_grad():
         copy.deepcopy(model).cpu().eval()(log_mel)
     return counter.get_total_flops() // 2
@@ -43,6 +45,7 @@ def count_parameters(model: nn.Module) -> int:
 
 def size_in_bytes(path: str | Path) -> int:
     """Bytes of ``torch.save(state_dict)`` at the dtypes stored in this checkpoint; config and provenance do not count."""
+    # Into memory: the same writer, without a file's name inside.
     buffer = io.BytesIO()
     torch.save(stored_tensors(path), buffer)
     return buffer.getbuffer().nbytes

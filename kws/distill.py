@@ -118,6 +118,7 @@ class Distillation(nn.Module):
             student(torch.zeros(1, student.config.n_mels, frames, device=next(student.parameters()).device))
             shapes = {name: as_steps(output).shape for name, output in outputs.items()}
         self.heads = nn.ModuleList()
+        # One head a pair; the teacher's steps are brought to the student's times.
         for mine, other in self.pairs:
             in_time = alignment(step_ends(student, mine, frames, shapes[mine][1]), targets.ends[other])
             self.heads.append(ProjectedPair(shapes[mine][2], targets.layers[other].shape[-1], in_time, config.width))
@@ -157,6 +158,7 @@ class Distillation(nn.Module):
             label_loss: their cross-entropy.
             views, rows: (batch,) which target each clip takes.
         """
+        # From the labels.
         config, device = self.config, logits.device
         loss = config.labels * label_loss
         # From the teacher's logits.

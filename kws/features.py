@@ -38,12 +38,15 @@ class LogMel(nn.Module):
         )
 
     def forward(self, waveform: Tensor) -> Tensor:
-        padded = nn.functional.pad(waveform, (WINDOW, 0))
+        # Zeros on the left only: no frame hears what comes after it.
+        padded = nn.functional.pad(waveform, (WINDOW, 0))  # (..., 400 + samples)
+        # Power of each band (..., n_mels, frames), bounded so that silence has a logarithm.
         return self.mel(padded).clamp(LOWEST_POWER, HIGHEST_POWER).log()
 
 
 def log_mels(waveforms: Tensor, front_end: LogMel | None = None) -> Tensor:
     """Log-mels (clips, n_mels, frames) float32 of int16 or float waveforms (clips, samples), a few clips at a time."""
+    # A few clips at a time, so that the spectra stay in the cache.
     front_end = front_end or LogMel()
     result = torch.empty(len(waveforms), front_end.mel.n_mels, frames_in(waveforms.shape[-1]))
     for start in range(0, len(waveforms), BATCH):

@@ -1,6 +1,4 @@
-"""How good a detector is: false alarms, false rejects, the area under their curve, and intervals."""
-
-from collections.abc import Callable, Sequence
+"""How good a detector is: false alarms, false rejects, and the area under their curve."""
 
 import numpy as np
 
@@ -9,6 +7,7 @@ SPEECH_COMMANDS_PREVALENCE = 344 / 12_945
 
 
 def _checked(probabilities, labels) -> tuple[np.ndarray, np.ndarray]:
+    # What is not a score or a label would be counted silently: it is refused.
     p = np.asarray(probabilities, dtype=np.float64)
     y = np.asarray(labels)
     if p.ndim != 1 or p.shape != y.shape:
@@ -40,9 +39,11 @@ def fa_fr_curve(probabilities, labels) -> tuple[np.ndarray, np.ndarray, np.ndarr
         thresholds ascending, ending in +inf; FA, falling to 0; FR, rising from 0. All of one length.
     """
     p, y = _checked(probabilities, labels)
+    # At each score that occurs, how many clips of either kind have it.
     thresholds, place = np.unique(p, return_inverse=True)
     positives = np.bincount(place, y)
     negatives = np.bincount(place, ~y)
+    # Below the lowest threshold nothing is rejected; above the highest nothing is accepted.
     false_rejects = np.concatenate([[0], np.cumsum(positives)])
     false_alarms = negatives.sum() - np.concatenate([[0], np.cumsum(negatives)])
     return np.append(thresholds, np.inf), false_alarms / p.size, false_rejects / p.size
@@ -56,11 +57,13 @@ def au_fa_fr(probabilities, labels) -> float:
     Raises ``ValueError`` for NaN scores, labels other than 0 and 1, or a set that lacks one of the two classes.
     """
     _, false_alarms, false_rejects = fa_fr_curve(probabilities, labels)
+    # False alarms fall along the curve: turned round, so that the area is positive.
     return float(np.trapezoid(false_rejects[::-1], false_alarms[::-1]))
 
 
 def one_minus_auc(probabilities, labels) -> float:
     """1 - AUC: the probability that a random other clip scores above a random keyword clip (ties count half)."""
+    # The area, freed from how many clips are of the keyword.
     prevalence = float(np.mean(np.asarray(labels) == 1))
     return au_fa_fr(probabilities, labels) / (prevalence * (1 - prevalence))
 
@@ -68,32 +71,3 @@ def one_minus_auc(probabilities, labels) -> float:
 def at_prevalence(one_minus_auc: float, prevalence: float = SPEECH_COMMANDS_PREVALENCE) -> float:
     """The AU_FA_FR that this 1 - AUC gives where the share of keyword clips is ``prevalence``."""
     return prevalence * (1 - prevalence) * one_minus_auc
-
-
-def bootstrap_interval(
-    probabilities: Sequence,
-    labels,
-    metric: Callable = one_minus_auc,
-    level: float = 0.95,
-    resamples: int = 1000,
-    seed: int = 0,
-) -> tuple[float, float]:
-    """Percentile bootstrap interval of a metric over clips (Efron and Tibshirani 1993, ch. 13).
-
-    Args:
-        probabilities: (N,), or (seeds, N) for several models scored on the same clips: then of the mean over models.
-        labels: (N,) of 0 and 1.
-        level: coverage, between 0 and 1.
-
-    Keyword clips and others are resampled separately, so every resample has both and the same prevalence.
-    """
-    p = np.atleast_2d(np.asarray(probabilities, dtype=np.float64))
-    y = np.asarray(labels)
-    generator = np.random.default_rng(seed)
-    classes = [np.flatnonzero(y == k) for k in (0, 1)]
-    values = []
-    for _ in range(resamples):
-        drawn = np.concatenate([generator.choice(c, c.size) for c in classes])
-        values.append(np.mean([metric(row[drawn], y[drawn]) for row in p]))
-    low, high = np.quantile(values, [(1 - level) / 2, (1 + level) / 2])
-    return float(low), float(high)

@@ -59,6 +59,7 @@ class CRNNConfig:
             raise ConfigError(f"rnn is {self.rnn!r}; it must be one of {', '.join(RECURRENT)}")
         if self.attention not in ATTENTION:
             raise ConfigError(f"attention is {self.attention!r}; it must be one of {', '.join(ATTENTION)}")
+        # Every size must be there before a network can be made.
         sizes = (
             self.n_mels,
             *self.pool,
@@ -141,11 +142,14 @@ class CRNN(nn.Module):
             raise ValueError(
                 f"the model takes a log-mel of shape (batch, {config.n_mels} bands, {config.least_frames} or more frames), got {tuple(log_mel.shape)}"
             )
-        x = (log_mel - config.mean) / config.std
+        # Roughly mean 0 and variance 1, by constants: nothing is measured on the data.
+        x = (log_mel - config.mean) / config.std  # (batch, n_mels, frames)
         x = self.convolution(self.pool(x.unsqueeze(1)))  # (batch, channels, bands, steps)
+        # Channels and bands of a step become its features.
         x = x.flatten(1, 2).transpose(1, 2)  # (batch, steps, channels * bands)
         for layer in self.recurrent:
             x, _ = layer(x)  # (batch, steps, hidden)
+        # One context for the whole clip, then the two classes.
         return self.classifier(self.attention(x))
 
 

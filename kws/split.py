@@ -37,6 +37,7 @@ def published_split(corpus: Corpus, keyword: str, seed: int = 0) -> Split:
     The 20 % are the test clips. One tenth of the 80 % is set aside as validation, to choose the epoch on. Nearly every
     test speaker is also heard in training: the quality measured here is that for known voices.
     """
+    # Clips are sorted by name, so the same seed gives the same split on every machine.
     order = np.random.default_rng(seed).permutation(len(corpus.clips))
     train_size = int(0.8 * len(order))
     validation_size = train_size // 10
@@ -56,6 +57,7 @@ def speaker_split(corpus: Corpus, keyword: str, seed: int = 0) -> Split:
             f"corpus {corpus.name!r} does not tell its speakers: name the files <speaker>_nohash_<n>.wav, or the same voice"
             " would be in train and test"
         )
+    # Speakers are drawn, not clips; each clip follows its speaker.
     order = np.random.default_rng(seed).permutation(len(speakers))
     test_size = max(1, round(0.2 * len(speakers)))
     validation_size = max(1, round(0.08 * len(speakers)))
@@ -72,6 +74,7 @@ SPLITS = {"published": published_split, "speaker-disjoint": speaker_split}
 def _split(kind: str, seed: int, corpus: Corpus, keyword: str, parts: list[np.ndarray]) -> Split:
     labels = corpus.labels(keyword).numpy()
     parts = [np.sort(part) for part in parts]
+    # A subset of one kind only could neither train nor be judged.
     for subset, part in zip(SUBSETS, parts, strict=True):
         positives = labels[part].sum()
         if positives == 0 or positives == len(part):
@@ -98,16 +101,19 @@ def shared_speakers(corpus: Corpus, split: Split, subset: str = "test") -> tuple
 
 def check_no_leak(corpus: Corpus, split: Split) -> None:
     """Raise ``SplitMismatch`` unless every clip is in exactly one subset and the fingerprint is that of these subsets."""
+    # Every clip once, in one subset.
     parts = [split[subset] for subset in SUBSETS]
     counts = np.bincount(np.concatenate(parts), minlength=len(corpus.clips))
     if len(counts) != len(corpus.clips) or (counts != 1).any():
         raise SplitMismatch(
             f"{(counts > 1).sum()} clips are in two subsets and {(counts == 0).sum()} in none: a clip in train and in test leaks"
         )
+    # The very clips that the fingerprint was made of.
     if split.fingerprint != split_fingerprint(corpus, parts):
         raise SplitMismatch(
             "the split's fingerprint is not that of its clips: it was made for another corpus or changed afterwards"
         )
+    # No voice on both sides, where that was promised.
     if split.kind == "speaker-disjoint":
         for subset in ("validation", "test"):
             shared, _ = shared_speakers(corpus, split, subset)

@@ -6,7 +6,7 @@ at the same time in the sound, wherever the two networks put their steps (``alig
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -62,6 +62,7 @@ def teach(teacher: str | Path, data: TrainingData, layers: Sequence[str] = (), p
             f"the teacher {teacher} hears {provenance.keyword!r}, the student is to hear {data.keyword!r}"
         )
     require_split(provenance.split, data.split)
+    # The clips as recorded come last, after the augmented views.
     model = load_model(teacher)
     if model.config.n_mels != data.log_mel.shape[1]:
         raise DistillError(
@@ -90,19 +91,6 @@ def teach(teacher: str | Path, data: TrainingData, layers: Sequence[str] = (), p
     ends = {name: step_ends(model, name, views[-1].shape[2], out.shape[2]) for name, out in taught.items()}
     key = fingerprint(VERSION, data.key, sorted(layers), *raw_weights(model))
     return Targets(logits, taught, ends, model.config.n_mels, data.split.fingerprint, key)
-
-
-def mean_targets(targets: Sequence[Targets]) -> Targets:
-    """Of several teachers for the same clips: the mean of their logits, and the layers of the first.
-
-    Raises ``DistillError`` for none, or for targets of another split, front end or shape.
-    """
-    if len({(said.split, said.n_mels, said.logits.shape) for said in targets}) != 1:
-        raise DistillError(f"{len(targets)} targets, which must be one or more, of the same split, views and front end")
-    if len(targets) == 1:
-        return targets[0]
-    logits = torch.stack([said.logits for said in targets]).mean(0)
-    return replace(targets[0], logits=logits, key=fingerprint([said.key for said in targets]))
 
 
 @contextmanager
@@ -149,15 +137,14 @@ def step_ends(model: nn.Module, name: str, frames: int, steps: int) -> Tensor:
 
 
 def alignment(student_ends: Tensor, teacher_ends: Tensor) -> Tensor:
-    """(student steps, teacher steps): what the teacher says when a student's step ends, by linear interpolation in time.
-
-    Before its first step and after its last the teacher says what it says there. Rows sum to 1.
-    """
+    """(student steps, teacher steps): what the teacher says when a student's step ends, by linear interpolation in time."""
     if len(teacher_ends) == 1:
         return torch.ones(len(student_ends), 1)
+    # Before its first step and after its last the teacher says what it says there.
     time = student_ends.clamp(teacher_ends[0], teacher_ends[-1])
     left = (torch.searchsorted(teacher_ends, time, right=True) - 1).clamp(0, len(teacher_ends) - 2)
     share = (time - teacher_ends[left]) / (teacher_ends[left + 1] - teacher_ends[left])
+    # Each row has the shares of the two steps around, which sum to 1.
     result = torch.zeros(len(student_ends), len(teacher_ends))
     rows = torch.arange(len(student_ends))
     result[rows, left] = 1 - share
@@ -168,11 +155,13 @@ def alignment(student_ends: Tensor, teacher_ends: Tensor) -> Tensor:
 def whitening(steps: Tensor) -> tuple[Tensor, Tensor]:
     """Mean (features,) and axes (features, components): ``(x - mean) @ axes`` has mean 0 and the unit matrix as covariance.
 
-    Directions with less than a millionth of the largest variance are left out; a layer without any variance is refused.
+    A layer without any variance is refused.
     """
+    # The principal components of all steps (clips * steps, features), in double precision.
     flat = steps.flatten(0, 1).double()
     mean = flat.mean(0)
     variances, directions = torch.linalg.eigh((flat - mean).T @ (flat - mean) / len(flat))
+    # Directions with less than a millionth of the largest variance are noise.
     kept = (variances > 1e-6 * variances[-1]) & (variances > 1e-12)
     kept[:-COMPONENTS] = False
     if not kept.any():

@@ -4,16 +4,14 @@ A batch holds random augmented views of clips and, at times, a clip as recorded.
 for a student, what ``kws.distill`` makes of its teacher's targets.
 """
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
-from tqdm import tqdm
 
-from kws.data.jobs import tick
-from kws.data.storage import CheckpointError, fingerprint, load_safely, save_whole
+from kws.data.runs import drive, state_path
+from kws.data.storage import fingerprint
 from kws.distill import Distillation, DistillConfig
 from kws.evaluate import probabilities
 from kws.metrics import au_fa_fr
@@ -52,6 +50,7 @@ class ClipObjective(Objective):
         if not len(data.views):
             raise ValueError("these data have no views, so they serve for evaluation only: make them with 1 or more")
         self.data, self.config, self.targets, self.distill, self.device = data, config, targets, distill, device
+        # Half of the clips drawn are of the keyword, however rare it is.
         self.clips = torch.from_numpy(data.split.train)
         holds = data.labels[self.clips] == 1
         share = config.keyword_share
@@ -105,9 +104,6 @@ def train(
 ) -> Run:
     """Train one network; on one kind of CPU the same data, configs and seed give the same weights.
 
-    The best epoch is the one of lowest loss on the validation clips: their AU_FA_FR hangs on one or two mislabelled clips
-    among a hundred or so of the keyword, and chose worse epochs.
-
     Args:
         data: clips of one keyword under one split, with views.
         targets: of a teacher (``kws.targets.teach``); the loss is then what ``distill`` says.
@@ -116,6 +112,7 @@ def train(
 
     Raises ``TrainingError`` if the loss is no longer a number.
     """
+    # What a run hangs on names its state: another recipe or other data never take it for theirs.
     device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
     learning = (targets.key, distill) if targets else ()
     key = fingerprint(VERSION, data.key, model_config, config, seed, device.type, *learning)
@@ -124,38 +121,3 @@ def train(
         return Trainer(ClipObjective(data, config, targets, distill, device), model_config, config, seed, device)
 
     return drive(make, state_path(runs, name, seed, key), progress, name)
-
-
-def drive(make: Callable[[], Trainer], path: Path | None = None, progress: bool = True, name: str = "training") -> Run:
-    """Run the epochs that a trainer lacks on one thread, keeping its state at ``path`` after each.
-
-    On more threads sums come in another order, and weights would differ between machines.
-    """
-    trainer = make()
-    if path is not None and path.exists():
-        try:
-            trainer.load_state(load_safely(path))
-        except (CheckpointError, KeyError, TypeError, ValueError, RuntimeError) as error:
-            tqdm.write(f"{path.name} is not a state to resume from, starting anew ({error})")
-            trainer = make()
-    threads, epochs = torch.get_num_threads(), trainer.config.epochs
-    tick(trainer.epoch)
-    torch.set_num_threads(1)
-    try:
-        title = f"{name}, seed {trainer.seed}"
-        with tqdm(total=epochs, initial=trainer.epoch, desc=title, unit="epoch", disable=not progress) as bar:
-            while trainer.epoch < epochs:
-                row = trainer.run_epoch()
-                if path is not None:
-                    save_whole(trainer.state(), path)
-                bar.set_postfix_str(f"loss {row['loss']:.4f}, validation AU_FA_FR {row['validation_au_fa_fr']:.2e}")
-                bar.update()
-                tick()
-    finally:
-        torch.set_num_threads(threads)
-    return trainer.finish()
-
-
-def state_path(runs: str | Path | None, name: str, seed: int, key: str) -> Path | None:
-    """Where the state of a training is kept below a folder ``runs``."""
-    return None if runs is None else Path(runs) / f"{name.replace(' ', '_')}-seed{seed}-{key}.pt"

@@ -39,8 +39,7 @@ class TrainConfig:
         label_smoothing: share of the label spread over both classes, against clips whose word is cut off or missing.
         average: decay per step of the moving average of the weights, which is what is judged and kept.
         clip_gradient: largest norm of the gradient.
-        keep: "best" keeps the epoch of lowest validation loss, "last" the last one. A student of soft labels is less sure
-            of itself: its loss on hard labels is lowest long before it orders clips best, so it is kept last.
+        keep: "best" keeps the epoch of lowest validation loss, "last" the last one.
     """
 
     epochs: int = 50
@@ -53,13 +52,14 @@ class TrainConfig:
     label_smoothing: float = 0.03
     average: float = 0.996
     clip_gradient: float = 2.0
+    # A student of soft labels is less sure of itself: its loss on hard labels is lowest long before
+    # it orders clips best, so it is kept last. AU_FA_FR on validation would choose worse epochs than
+    # loss: it hangs on one or two mislabelled clips among a hundred or so of the keyword.
     keep: str = "best"
 
     def __post_init__(self) -> None:
         if min(self.epochs, self.batch) < 1 or not self.learning_rate > 0 or not 0 < self.keyword_share < 1:
-            raise ValueError(
-                f"epochs and batch must be at least 1, learning_rate positive, keyword_share within 0 and 1: {self}"
-            )
+            raise ValueError(f"epochs and batch must be at least 1, rate positive, share within 0 and 1: {self}")
         if self.keep not in ("best", "last"):
             raise ValueError(f"keep is {self.keep!r}; it must be 'best' or 'last'")
 
@@ -114,7 +114,7 @@ class Run:
 
 
 class Trainer:
-    """The state of one training, epoch by epoch; ``kws.train.drive`` runs it to its end."""
+    """The state of one training, epoch by epoch; ``kws.data.runs.drive`` runs it to its end."""
 
     def __init__(self, objective: Objective, model_config: Any, config: TrainConfig, seed: int, device: torch.device):
         self.config, self.seed, self.device = config, seed, device
@@ -123,6 +123,7 @@ class Trainer:
             self.model = build(model_config).to(device)
             objective.attach(self.model)
         self.objective = objective.to(device)
+        # Heads of the objective are trained along with the network.
         learned = [*self.model.parameters(), *objective.parameters()]
         self.optimizer = torch.optim.AdamW(learned, config.learning_rate, weight_decay=config.weight_decay)
         steps = -(-len(objective.chances) // config.batch) * config.epochs
@@ -149,9 +150,7 @@ class Trainer:
         losses, errors = zip(*(self.step(rows, generator) for rows in drawn.split(self.config.batch)), strict=True)
         loss = float(torch.stack(losses).mean())
         if not math.isfinite(loss):
-            raise TrainingError(
-                f"the loss is {loss} in epoch {self.epoch + 1}: the training has diverged, lower the learning rate"
-            )
+            raise TrainingError(f"the loss is {loss} in epoch {self.epoch + 1}: diverged, lower the learning rate")
         # The averaged weights are judged, and kept if they are the best so far.
         judged = self.objective.judge(self.averaged.module.eval())
         if not math.isfinite(judged.loss):
@@ -170,6 +169,7 @@ class Trainer:
     def step(self, rows: Tensor, generator: torch.Generator) -> tuple[Tensor, dict[str, Tensor]]:
         """One step of the optimizer on some rows (batch,): its loss and errors, detached."""
         loss, errors = self.objective.loss(self.model, self.objective.batch(rows, generator))
+        # Only the network's gradient is clipped; heads are small.
         self.optimizer.zero_grad()
         loss.backward()
         nn.utils.clip_grad_norm_(self.model.parameters(), self.config.clip_gradient)

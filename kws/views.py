@@ -1,7 +1,6 @@
 """From a corpus to what training and evaluation take: labels, log-mels, and augmented views of the training clips."""
 
-import hashlib
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -9,12 +8,11 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from kws.data.acoustics import mix_at_snr
 from kws.data.audio import to_float
-from kws.data.augment import WaveformAugmentation, augment_waveforms, cut_noises
-from kws.data.corpus import CLIP_SAMPLES, Corpus, load_clips, load_noises, recorded_noises
+from kws.data.augment import WaveformAugmentation, augment_waveforms
+from kws.data.corpus import Corpus, load_clips, load_noises
 from kws.data.jobs import in_order
-from kws.data.storage import cached, file_state, fingerprint
+from kws.data.storage import cache_file, cached, digest, file_state, fingerprint
 from kws.features import BATCH, N_MELS, LogMel, frames_in, log_mels
 from kws.split import Split, check_no_leak
 
@@ -54,15 +52,16 @@ class TrainingData:
 def decode(corpus: Corpus, cache: str | Path | None = None) -> ClipData:
     """Decode and transform every clip, once. Unusable files are named and left out.
 
-    With a ``cache`` folder the decoded clips are kept there; a changed, added or removed file is noticed by its size and time.
+    With a ``cache`` folder the decoded clips are kept there.
     """
 
     def make() -> dict:
         usable, waveforms, messages = load_clips(corpus)
         return {"names": [clip.name for clip in usable.clips], "waveforms": waveforms, "messages": messages}
 
+    # A changed, added or removed file is noticed by its size and time.
     files = [(clip.name, file_state(clip.path)) for clip in corpus.clips]
-    value = cached(_file(cache, corpus, "clips"), fingerprint(VERSION, files), make)
+    value = cached(cache_file(cache, corpus.name, "clips"), fingerprint(VERSION, files), make)
     for message in value["messages"]:
         tqdm.write(message)
     usable = corpus.without({clip.name for clip in corpus.clips} - set(value["names"]))
@@ -89,8 +88,9 @@ def training_data(
         return {"views": _make_views(clips, noises, split.train, views, augmentation, seed)}
 
     noises = load_noises(clips.corpus)
+    # The samples themselves are in the key: the same names with other sound are other views.
     key = fingerprint(VERSION, split.fingerprint, views, augmentation, seed, digest([clips.waveforms, *noises]))
-    file = _file(cache, clips.corpus, f"{views}-views-{split.kind}") if views else None
+    file = cache_file(cache, clips.corpus.name, f"{views}-views-{split.kind}") if views else None
     value = cached(file, key, make)
     return TrainingData(
         clips.corpus,
@@ -104,35 +104,17 @@ def training_data(
 
 
 def enough_views(clips: int) -> int:
-    """Views of each of so many training clips: 160,000 in all (1.3 GB), but 4 to 24 of each.
-
-    The fewer the clips, the more views: 24 instead of 8 of 6,600 clips halved 1 - AUC on folds (without the worst hundredth of the keyword
-    clips); 48 were no better.
-    """
+    """Views of each of so many training clips: 160,000 in all (1.3 GB), but 4 to 24 of each."""
+    # The fewer the clips, the more views: 24 instead of 8 of 6,600 clips halved 1 - AUC on folds
+    # (without the worst hundredth of the keyword clips); 48 were no better.
     return min(max(ALL_VIEWS // max(clips, 1), 4), 24)
-
-
-def in_noise(clips: ClipData, data: TrainingData, snr_db: float, subset: str = "test", seed: int = 0) -> TrainingData:
-    """The same data with the corpus's noises added to a subset's clips at one SNR, for evaluation in harder conditions."""
-    generator = torch.Generator().manual_seed(seed)
-    noises = load_noises(clips.corpus)
-    log_mel = data.log_mel.clone()
-    for batch in torch.from_numpy(data.split[subset]).split(BATCH):
-        waveforms = to_float(clips.waveforms[batch])
-        noise = cut_noises(noises, *waveforms.shape, generator)
-        log_mel[batch] = log_mels(mix_at_snr(waveforms, noise, torch.full((len(batch), 1), snr_db)))
-    return replace(data, log_mel=log_mel)
-
-
-def noise_alone(corpus: Corpus, hop: int = 8000) -> dict[str, Tensor]:
-    """Log-mels (pieces, 40, 101) of seconds of noise without any word, one every ``hop`` samples, by recording."""
-    return {path.stem: log_mels(noise.unfold(0, CLIP_SAMPLES, hop)) for path, noise in recorded_noises(corpus).items()}
 
 
 def _make_views(
     clips: ClipData, noises: list[Tensor], train: np.ndarray, views: int, augmentation: WaveformAugmentation, seed: int
 ) -> Tensor:
     """(views, train clips, n_mels, frames) float16. Every batch has random numbers of its own: any number of processes makes the same."""
+    # A job is a batch of clips in one view.
     front_end = LogMel()
     jobs = [(view, start) for view in range(views) for start in range(0, len(train), BATCH)]
 
@@ -149,15 +131,3 @@ def _make_views(
     for (view, start), batch in zip(jobs, made, strict=True):
         result[view, start : start + BATCH] = torch.from_numpy(batch)
     return result
-
-
-def digest(recordings: list[Tensor]) -> str:
-    """A checksum of all samples, so that the same names with other sound are noticed."""
-    digest = hashlib.sha256()
-    for recording in recordings:
-        digest.update(recording.numpy())
-    return digest.hexdigest()
-
-
-def _file(cache: str | Path | None, corpus: Corpus, what: str) -> Path | None:
-    return None if cache is None else Path(cache) / f"{corpus.name}-{what}.pt"

@@ -13,7 +13,7 @@ import pytest
 from conftest import ROOT, WEIGHTS
 
 import kws
-from kws.__main__ import COMMANDS, main
+from kws.report.command import COMMANDS, main
 
 MODEL = str(WEIGHTS / "streaming_small.pt")
 

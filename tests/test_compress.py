@@ -4,9 +4,10 @@ import pytest
 import torch
 
 from kws.checkpoint import Provenance, load_model, read_checkpoint, save_model
-from kws.compress import StorageError, fold_batch_norm, restore, store
+from kws.compress import fold_batch_norm
 from kws.cost import size_in_bytes
 from kws.data.storage import CheckpointError
+from kws.data.tensors import StorageError, restore, store
 from kws.model import CRNN, CRNNConfig
 from kws.research.tc_resnet import TCResNet
 

@@ -3,7 +3,8 @@ import itertools
 import numpy as np
 import pytest
 
-from kws.metrics import at_prevalence, au_fa_fr, bootstrap_interval, fa_fr_curve, one_minus_auc
+from kws.metrics import at_prevalence, au_fa_fr, fa_fr_curve, one_minus_auc
+from kws.research.measured import bootstrap_interval
 
 
 def brute_force_area(p, y):

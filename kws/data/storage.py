@@ -188,3 +188,16 @@ def cached(path: str | Path | None, key: str, make: Callable[[], dict]) -> dict:
         tqdm.write(f"cache {path.name} could not be written, going on without it ({error})")
         return value
     return content["value"] if content["key"] == key else value  # another process may have replaced it by now
+
+
+def digest(recordings: list[torch.Tensor]) -> str:
+    """A checksum of all samples, so that the same names with other sound are noticed."""
+    found = hashlib.sha256()
+    for recording in recordings:
+        found.update(recording.numpy())
+    return found.hexdigest()
+
+
+def cache_file(cache: str | Path | None, name: str, what: str) -> Path | None:
+    """The file of a cache folder for some part of something named; None without a folder."""
+    return None if cache is None else Path(cache) / f"{name}-{what}.pt"

@@ -63,12 +63,7 @@ def plot_training(histories: dict[str, list[dict[str, float]]], chosen: dict[str
     for name, history in histories.items():
         epochs = [row["epoch"] for row in history]
         (line,) = left.plot(epochs, [row["loss"] for row in history])
-        left.plot(
-            epochs,
-            [row["validation_loss"] for row in history],
-            ":",
-            color=line.get_color(),
-        )
+        left.plot(epochs, [row["validation_loss"] for row in history], ":", color=line.get_color())
         areas = [row["validation_au_fa_fr"] for row in history]
         right.plot(epochs, areas, color=line.get_color(), label=name)
         right.plot(chosen[name], areas[chosen[name] - 1], "o", color=line.get_color())

@@ -8,13 +8,14 @@ from tabulate import tabulate
 
 from kws.checkpoint import load_model, load_provenance
 from kws.cost import size_in_bytes
-from kws.evaluate import Quality, probabilities, quality
+from kws.evaluate import probabilities
 from kws.metrics import at_prevalence, au_fa_fr, one_minus_auc
+from kws.research.conditions import noise_alone
+from kws.research.measured import Quality, quality
 from kws.research.networks import titles
 from kws.research.study import KINDS, Study
 from kws.split import SUBSETS, shared_speakers
 from kws.targets import Targets
-from kws.views import noise_alone
 
 
 def corpus_line(study: Study) -> str:

@@ -20,13 +20,7 @@ from kws.streaming import TwoStage, load_stream, save_stream, streaming_model
 from kws.streaming.equality import first_second_difference, largest_difference
 from kws.streaming.onnx_export import save_onnx_stream
 from kws.streaming.onnx_stream import OnnxStream
-from kws.streaming.scoring import (
-    WAYS,
-    Listener,
-    StreamListener,
-    WorkingPoint,
-    points,
-)
+from kws.streaming.scoring import WAYS, Listener, StreamListener, WorkingPoint, points
 
 SNRS_DB = (20, 10, 5, 0)
 NEAR_SNRS_DB = (20, 10)  # of the streams that also hold near words

@@ -1,14 +1,80 @@
 """What saved networks cost and how good they are: only loads and evaluates, so that every number can be repeated."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+
+import numpy as np
 
 from kws.checkpoint import load_model, stored_tensors
 from kws.cost import count_macs, count_macs_exactly, count_parameters, score, size_in_bytes
 from kws.data.jobs import in_order
-from kws.evaluate import Quality, judge_checkpoint, quality
+from kws.evaluate import judge_checkpoint
+from kws.metrics import at_prevalence, one_minus_auc
 from kws.views import TrainingData
+
+
+@dataclass(frozen=True)
+class Quality:
+    """Mean over seeds on one set of clips, with the 95 % bootstrap interval over clips of that mean.
+
+    Each of au_fa_fr, at_speech_commands and one_minus_auc is (mean, low, high); the three differ by a constant factor.
+    """
+
+    seeds: int
+    clips: int
+    keyword_clips: int
+    one_minus_auc: tuple[float, float, float]
+    spread: float  # standard deviation of 1 - AUC between seeds
+
+    @property
+    def au_fa_fr(self) -> tuple[float, ...]:
+        """At the prevalence of these clips."""
+        return tuple(at_prevalence(value, self.keyword_clips / self.clips) for value in self.one_minus_auc)
+
+    @property
+    def at_speech_commands(self) -> tuple[float, ...]:
+        """AU_FA_FR at Speech Commands prevalence, 344 in 12,945."""
+        return tuple(at_prevalence(value) for value in self.one_minus_auc)
+
+
+def quality(judged: Sequence[tuple[np.ndarray, np.ndarray]]) -> Quality:
+    """Quality of several seeds' models, each judged (probabilities, labels) on the same clips."""
+    labels = judged[0][1]
+    each = np.array([p for p, _ in judged])
+    values = [one_minus_auc(p, labels) for p in each]
+    interval = bootstrap_interval(each, labels)
+    spread = float(np.std(values, ddof=1)) if len(values) > 1 else float("nan")
+    return Quality(len(values), len(labels), int(labels.sum()), (float(np.mean(values)), *interval), spread)
+
+
+def bootstrap_interval(
+    probabilities: Sequence,
+    labels,
+    metric: Callable = one_minus_auc,
+    level: float = 0.95,
+    resamples: int = 1000,
+    seed: int = 0,
+) -> tuple[float, float]:
+    """Percentile bootstrap interval of a metric over clips (Efron and Tibshirani 1993, ch. 13).
+
+    Args:
+        probabilities: (N,), or (seeds, N) for several models scored on the same clips: then of the mean over models.
+        labels: (N,) of 0 and 1.
+        level: coverage, between 0 and 1.
+
+    Keyword clips and others are resampled separately, so every resample has both and the same prevalence.
+    """
+    p = np.atleast_2d(np.asarray(probabilities, dtype=np.float64))
+    y = np.asarray(labels)
+    generator = np.random.default_rng(seed)
+    classes = [np.flatnonzero(y == k) for k in (0, 1)]
+    values = []
+    for _ in range(resamples):
+        drawn = np.concatenate([generator.choice(c, c.size) for c in classes])
+        values.append(np.mean([metric(row[drawn], y[drawn]) for row in p]))
+    low, high = np.quantile(values, [(1 - level) / 2, (1 + level) / 2])
+    return float(low), float(high)
 
 
 @dataclass(frozen=True)

@@ -17,8 +17,7 @@ BEYOND_BOTH = replace(
     FROM_BOTH, pairs=(("convolution", "convolution"), ("recurrent.0", "recurrent.1"), ("attention", "attention"))
 )
 REVERSED = replace(
-    FROM_BOTH,
-    pairs=(("convolution", "recurrent.1"), ("recurrent.0", "recurrent.0"), ("recurrent.1", "convolution")),
+    FROM_BOTH, pairs=(("convolution", "recurrent.1"), ("recurrent.0", "recurrent.0"), ("recurrent.1", "convolution"))
 )
 
 

@@ -9,11 +9,10 @@ import torch
 from torch import Tensor, nn
 
 from kws.data.corpus import Corpus
-from kws.data.storage import cached, fingerprint, raw_weights
+from kws.data.storage import cache_file, cached, digest, fingerprint, raw_weights
 from kws.research.speech_embedding import SpeechEmbedding
 from kws.scenes import SceneConfig, Sounds, batches_of
 from kws.split import Split
-from kws.views import digest
 
 VERSION = 8  # of scenes, talk, labels and loss: raise it when one changes, or finished runs would be taken for new ones
 
@@ -75,7 +74,7 @@ class Maker:
 
     def file(self, corpus: Corpus, what: str) -> Path | None:
         """Where they are kept."""
-        return None if self.cache is None else Path(self.cache) / f"{corpus.name}-{what}.pt"
+        return cache_file(self.cache, corpus.name, what)
 
     def make(self, subset: str, count: int, seed: Sequence[int], title: str) -> Scenes:
         """So many scenes of a subset's sounds."""

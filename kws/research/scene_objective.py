@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
+from kws.data.runs import drive, state_path
 from kws.data.storage import fingerprint
 from kws.distill import DistillConfig, ProjectedPair, soften, softened_kl
 from kws.metrics import au_fa_fr
@@ -23,7 +24,6 @@ from kws.research.stepwise import Stepwise, stepwise
 from kws.research.stream_targets import StreamTargets
 from kws.scenes.batches import BATCH, IGNORED, OVER
 from kws.targets import alignment, tap
-from kws.train import drive, state_path
 from kws.trainer import VERSION as TRAIN_VERSION
 from kws.trainer import Judgement, Objective, Run, TrainConfig, Trainer
 

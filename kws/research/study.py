@@ -6,6 +6,8 @@ rows = study.measure("base", "gru_small")
 """
 
 import shutil
+from collections.abc import Sequence
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 
@@ -15,18 +17,19 @@ from torch import nn
 from kws.checkpoint import load_model, load_provenance, save_model
 from kws.compress import as_stored, fold_batch_norm
 from kws.data.jobs import in_order
-from kws.data.storage import replacing
+from kws.data.storage import fingerprint, replacing
 from kws.evaluate import judge, judge_checkpoint, provenance
 from kws.metrics import au_fa_fr, one_minus_auc
+from kws.research.conditions import in_noise
 from kws.research.measured import Measured, measure
 from kws.research.networks import PACKED, RUNGS, STORED, TEACHERS, Rung, titles
 from kws.research.records import Record, is_trained, read_record, recipe_of, write_record
 from kws.research.settings import Settings
 from kws.split import SPLITS
-from kws.targets import Targets, mean_targets, teach
+from kws.targets import DistillError, Targets, teach
 from kws.train import train
 from kws.trainer import Run, TrainConfig
-from kws.views import TrainingData, decode, in_noise, training_data
+from kws.views import TrainingData, decode, training_data
 
 KINDS = tuple(SPLITS)
 Job = tuple[str, str, int]  # name, kind of split, seed
@@ -211,3 +214,16 @@ class Study:
         with replacing(path) as temporary:
             figure.savefig(temporary, format="png", dpi=110, bbox_inches="tight", metadata={"Software": None})
         return path
+
+
+def mean_targets(targets: Sequence[Targets]) -> Targets:
+    """Of several teachers for the same clips: the mean of their logits, and the layers of the first.
+
+    Raises ``DistillError`` for none, or for targets of another split, front end or shape.
+    """
+    if len({(said.split, said.n_mels, said.logits.shape) for said in targets}) != 1:
+        raise DistillError(f"{len(targets)} targets, which must be one or more, of the same split, views and front end")
+    if len(targets) == 1:
+        return targets[0]
+    logits = torch.stack([said.logits for said in targets]).mean(0)
+    return replace(targets[0], logits=logits, key=fingerprint([said.key for said in targets]))

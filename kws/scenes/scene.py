@@ -21,12 +21,7 @@ LEAST_BETWEEN = 2 * SAMPLE_RATE  # samples between the keywords of the long stre
 CHANGES = 20 * SAMPLE_RATE  # samples after which the noise of the long stream changes
 STREAM_GAIN = 0.3  # of the long stream, so that nothing is clipped
 LONG = SceneConfig(
-    speed=(1.0, 1.0),
-    piece_gain_db=(-3.0, 3.0),
-    altered_share=0.0,
-    part_share=0.0,
-    splice_share=0.0,
-    narrow_share=0.0,
+    speed=(1.0, 1.0), piece_gain_db=(-3.0, 3.0), altered_share=0.0, part_share=0.0, splice_share=0.0, narrow_share=0.0
 )
 """The long stream's pieces: as they were said, and nothing that is nearly the keyword."""
 

@@ -8,10 +8,10 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from kws.__main__ import main
 from kws.data import download
 from kws.data.corpus import folder_corpus
 from kws.data.download import DownloadError, download_speech_commands, fetch, unpack
+from kws.report.command import main
 
 
 class Server(http.server.BaseHTTPRequestHandler):

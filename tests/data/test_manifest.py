@@ -6,9 +6,9 @@ import pytest
 import soundfile
 from conftest import tone
 
-from kws.__main__ import main
 from kws.data.corpus import CorpusError, folder_corpus
 from kws.data.manifest import is_corpus_of, read_manifest, rebuild, write_manifest
+from kws.report.command import main
 
 HEAD = "word,clip,speaker,pcm_md5\n"
 

@@ -2,8 +2,8 @@ from dataclasses import replace
 
 import pytest
 import torch
-
 from kws.architectures import build
+
 from kws.checkpoint import load_model, load_provenance, save_model
 from kws.compress import fold_batch_norm
 from kws.cost import count_macs, count_parameters, size_in_bytes

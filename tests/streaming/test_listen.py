@@ -11,7 +11,7 @@ import soundfile
 import torch
 from conftest import ROOT
 
-from kws.__main__ import main
+from kws.report.command import main
 from kws.streaming.listen import file_blocks, resampled
 from kws.streaming.model import StreamingModel, save_stream, streaming_model
 
@@ -157,7 +157,7 @@ def test_memory_stays_flat(model, tmp_path):
             for _ in range(minutes):
                 file.write(noise(60, 44_100))
         program = (
-            "import resource, sys; from kws.__main__ import main; main(['listen', *sys.argv[1:]])"
+            "import resource, sys; from kws.report.command import main; main(['listen', *sys.argv[1:]])"
             "; print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, file=sys.stderr)"
         )
         command = [sys.executable, "-c", program, str(model), str(path), "--threshold", "1"]

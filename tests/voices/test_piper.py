@@ -7,10 +7,10 @@ import numpy as np
 import onnx
 import pytest
 import torch
+from kws.research.stream_ladder import _talk
 from onnx import TensorProto, helper
 
 from kws.data.corpus import CorpusError
-from kws.research.stream_ladder import _talk
 from kws.voices.espeak import Espeak
 from kws.voices.find import find_voices
 from kws.voices.piper import NeuralVoice, ipa
