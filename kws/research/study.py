@@ -23,7 +23,7 @@ from kws.metrics import au_fa_fr, one_minus_auc
 from kws.research.conditions import in_noise
 from kws.research.measured import Measured, measure
 from kws.research.networks import PACKED, RUNGS, STORED, TEACHERS, Rung, titles
-from kws.research.records import Record, is_trained, read_record, recipe_of, write_record
+from kws.research.records import Record, is_trained, read_record, recipe_of, record_path, write_record
 from kws.research.settings import Settings
 from kws.split import SPLITS
 from kws.targets import DistillError, Targets, teach
@@ -89,15 +89,22 @@ class Study:
         if not missing:
             return
         self.may_train(self.path(*missing[0]))
+        # Teachers come before those who learn from them.
+        waiting = [job for job in missing if RUNGS[job[0]].learns and any(name == "teacher" for name, _, _ in missing)]
+        self._train_each([job for job in missing if job not in waiting])
+        self._train_each(waiting)
+
+    def _train_each(self, jobs: list[Job]) -> None:
         # What the workers share is made before they are forked.
-        for name, kind, _ in missing:
+        for name, kind, _ in jobs:
             self.training(kind)
             if RUNGS[name].learns:
                 self.targets(kind, RUNGS[name].teachers)
         workers = 1 if torch.cuda.is_available() else None
-        epochs = [self.config(RUNGS[name]).epochs for name, _, _ in missing]
-        sizes = dict(zip(missing, epochs, strict=True))
-        for _ in in_order(self._train, missing, "training", "epoch", sizes.__getitem__, ticks=True, jobs=workers):
+        sizes = {job: self.config(RUNGS[job[0]]).epochs for job in jobs}
+        for _ in in_order(
+            self._train, jobs, "training", "epoch", sizes.__getitem__, ticks=True, progress=bool(jobs), jobs=workers
+        ):
             pass
 
     def may_train(self, path: Path) -> None:
@@ -136,9 +143,11 @@ class Study:
         self.save_run(job, run, PACKED.get(name, "float32"), name in PACKED)
 
     def save_run(self, job: Job, run: Run, storage: str = "float32", packed: bool = False) -> None:
-        """Write a finished training: its record, then the network, batch norm folded in."""
-        write_record(self.path(*job), Record(self.recipe(job[0]), run.best_epoch, run.history))
+        """Write a finished training: the network, batch norm folded in, and its record."""
+        # A killed process must not leave this record beside the weights of another recipe.
+        record_path(self.path(*job)).unlink(missing_ok=True)
         self.write(job, fold_batch_norm(run.model), run.validation_loss, storage, packed)
+        write_record(self.path(*job), Record(self.recipe(job[0]), run.best_epoch, run.history))
 
     def write(self, job: Job, model: nn.Module, validation_loss: float, storage: str, packed: bool) -> None:
         """Judge a network as it will be stored, on its test clips, and write it with what was measured."""
