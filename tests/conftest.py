@@ -10,7 +10,8 @@ import torch
 import kws
 from kws.data.corpus import Corpus, folder_corpus
 from kws.model import CRNN, CRNNConfig
-from kws.scenes import Sounds, Word, sounds_of, word_bounds
+from kws.research.scene_data import Maker, SceneData, scene_data
+from kws.scenes import SceneConfig, Sounds, Word, sounds_of, word_bounds
 from kws.split import speaker_split
 from kws.streaming import StreamingCRNN
 from kws.views import decode
@@ -20,6 +21,9 @@ torch.set_num_threads(1)  # the models are tiny: more threads cost more than the
 ROOT = Path(__file__).parents[1]
 WEIGHTS = ROOT / "weights" / "happy"
 SHARED = ROOT.parent / "shared" / "speech_commands"
+STEPS = CRNNConfig(
+    pool=(2, 5), channels=4, kernel=(6, 4), stride=(3, 2), hidden=8, layers=1
+)  # a small network of streams
 SHAPES = {
     "one layer": CRNNConfig(rnn="rnn", kernel=(5, 8), layers=1),
     "pooled": CRNNConfig(pool=(2, 5), channels=4, kernel=(6, 4), stride=(3, 2), norm=True, relu=True, hidden=12),
@@ -113,6 +117,15 @@ def high_and_low(tone_corpus):
     split = speaker_split(clips.corpus, "high")
     noise = [(1000 * torch.randn(48_000, generator=torch.Generator().manual_seed(0))).to(torch.int16)]
     return clips, split, {subset: sounds_of(clips, "high", split[subset], noise) for subset in ("train", "validation")}
+
+
+def tone_scenes(
+    tone_corpus, scenes: int = 96, validation_scenes: int = 32, config=SceneConfig(seconds=2.0), **how
+) -> tuple[SceneData, Maker]:
+    """Scenes of high and low tones to train streams on, and what makes more of them; ``how`` is of the ``Maker``."""
+    clips, split, sounds = high_and_low(tone_corpus)
+    maker = Maker(sounds, config, **how)
+    return scene_data(clips.corpus, "high", split, maker, scenes, validation_scenes), maker
 
 
 def burst(frequency: float, start: float, end: float, noise: float = 1e-4) -> torch.Tensor:
