@@ -45,7 +45,8 @@ class SceneObjective(Objective):
 
     ``distill`` weighs labels, with ``targets`` logits, and layers: each of its ``pairs`` names a recurrent layer, to be pulled towards
     the scenes' embedding through a learned projection; without an embedding nothing is. Its ranking is not for streams.
-    Raises ``ValueError`` for a ``config.clean_share`` other than 0 (scenes have no form "as recorded") and for pairs of other layers.
+    Raises ``ValueError`` for a ``config.clean_share`` other than 0 (scenes have no form "as recorded"), for pairs of other layers, and
+    for logits without targets.
     """
 
     def __init__(
@@ -64,6 +65,8 @@ class SceneObjective(Objective):
             not mine.startswith("recurrent.") or other != EMBEDDING for mine, other in distill.pairs
         ):
             raise ValueError(f"pairs are of a recurrent layer and {EMBEDDING!r} in streams, these are {distill.pairs}")
+        if distill.logits and targets is None:
+            raise ValueError("the logits of teachers have a weight, but there are no targets: teach_stream makes them")
         self.data, self.config, self.targets, self.distill = data, config, targets, distill
         self.halved, self.device = halved, device
         holds = (data.train.labels == 1).any(1)
