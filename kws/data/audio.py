@@ -1,41 +1,131 @@
-"""Reading a sound file of any rate and channel count as 16 kHz mono."""
+"""Reading a sound file of any rate and channel count as 16 kHz mono, as a whole or in blocks."""
 
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
 import soundfile
+import soxr
 import torch
-import torchaudio
 from torch import Tensor
 
+from kws.data.storage import check_file
+from kws.data.wav import PlainWav, WavSamples, wav_samples
+
 SAMPLE_RATE = 16_000
+LOWEST_RATE, HIGHEST_RATE = 1_000, 1_000_000  # samples a second that a header may claim
+BLOCK_SECONDS = 2.0  # of a file, read at a time
+BLOCK_SAMPLES = 1 << 20  # of all channels together, at most
+LOUDEST = 1e6  # samples beyond are bounded: their sum would not be a number
+UNKNOWN = 1 << 40  # frames: libsndfile says more where a header does not know
 
 
 class AudioError(ValueError):
     """A sound file that cannot be used; the message names it and says why."""
 
 
-def read_audio(path: str | Path) -> Tensor:
-    """Waveform (samples,) float32 in [-1, 1] at 16 kHz from wav, flac, ogg or opus.
+class CutOffError(AudioError):
+    """A sound file that holds less than its header says."""
 
-    Channels are averaged and other sample rates resampled. Raises ``AudioError`` for a file that is missing, empty,
-    truncated so that nothing can be read, not audio, or that holds NaN or infinite samples.
+
+class _Forward(soundfile.SoundFile):
+    """Reads on and never asks where it is: a FLAC of unknown length cannot answer."""
+
+    def seekable(self) -> bool:
+        return False
+
+
+def read_audio(path: str | Path) -> Tensor:
+    """Waveform (samples,) float32 in [-1, 1] at 16 kHz from wav, flac, ogg, opus or mp3.
+
+    Channels are averaged and other sample rates resampled. Of a wav that was cut off, what there is is read. Raises
+    ``AudioError`` for a file that is missing, empty, damaged or not audio, that holds NaN or infinite samples, or whose
+    header claims less than 1,000 or more than 1,000,000 samples a second.
+    """
+    blocks = []
+    with suppress(CutOffError):
+        for block in file_blocks(path):
+            blocks.append(block)
+    try:
+        waveform = torch.from_numpy(np.concatenate(blocks)).clamp_(-1, 1)
+    except MemoryError as error:
+        raise AudioError(f"{path}: does not fit into memory, cut it into parts") from error
+    return fit_to_length(waveform, max(1, len(waveform)))  # of a sample or two at a high rate nothing is left
+
+
+def file_blocks(path: str | Path) -> Iterator[np.ndarray]:
+    """A sound file in blocks (samples,) float32 at 16 kHz mono, never held in memory as a whole.
+
+    Raises ``AudioError`` as ``read_audio`` does, and ``CutOffError`` after the last block of a file that holds less than its header says.
     """
     path = Path(path)
-    if not path.is_file():
-        raise AudioError(f"{path}: there is no such sound file")
     try:
-        samples, rate = soundfile.read(path, dtype="float32", always_2d=True)
-    except (soundfile.LibsndfileError, RuntimeError) as error:
-        raise AudioError(f"{path}: not a readable sound file, replace or remove it ({error})") from error
-    if len(samples) == 0:
+        check_file(path, "sound file")
+    except OSError as error:
+        raise AudioError(str(error)) from error
+    try:
+        with open(path, "rb", buffering=0) as file:
+            wav = wav_samples(file)
+            file.seek(0)
+            plain = wav is not None and (wav.promised is None or wav.kind == b"RF64")
+            with _Forward(PlainWav(file, wav) if plain else file.fileno(), closefd=False) as sound:
+                yield from _blocks(sound, path, wav)
+    except AudioError:
+        raise
+    except Exception as error:  # whatever it is, it is this file's: the others can still be used
+        reason = getattr(error, "error_string", str(error)) or type(error).__name__
+        raise AudioError(f"{path}: not a readable sound file, replace or remove it ({reason})") from error
+
+
+def _blocks(sound: soundfile.SoundFile, path: Path, wav: WavSamples | None) -> Iterator[np.ndarray]:
+    rate, read = sound.samplerate, 0
+    if not LOWEST_RATE <= rate <= HIGHEST_RATE:
+        raise AudioError(
+            f"{path}: its header says {rate:,} samples a second; from {LOWEST_RATE:,} to {HIGHEST_RATE:,} can be read"
+        )
+    size = max(1, min(int(BLOCK_SECONDS * rate), BLOCK_SAMPLES // sound.channels))
+
+    def mono() -> Iterator[np.ndarray]:
+        nonlocal read
+        while True:
+            try:
+                block = sound.read(size, dtype="float32", always_2d=True)
+            except soundfile.LibsndfileError as error:
+                raise AudioError(
+                    f"{path}: damaged or cut off after {read / rate:.1f} s ({error.error_string})"
+                ) from error
+            if not np.isfinite(block).all():
+                raise AudioError(
+                    f"{path}: holds NaN or infinite samples after {read / rate:.1f} s, replace or remove it"
+                )
+            read += len(block)
+            if len(block):
+                yield block.clip(-LOUDEST, LOUDEST).mean(1)
+            if len(block) < size:
+                return
+
+    yield from resampled(mono(), rate)
+    # What was read is what there is; was there to be more?
+    if read == 0:
         raise AudioError(f"{path}: holds no samples, replace or remove it")
-    if not np.isfinite(samples).all():
-        raise AudioError(f"{path}: holds NaN or infinite samples, replace or remove it")
-    waveform = torch.from_numpy(samples.mean(1))
-    if rate != SAMPLE_RATE:
-        waveform = torchaudio.functional.resample(waveform, rate, SAMPLE_RATE)
-    return waveform.clamp(-1, 1)
+    if wav is not None:
+        promised = read * wav.promised / wav.held if wav.cut_off else read
+    else:
+        promised = sound.frames if sound.frames < UNKNOWN else read
+    if read < promised:
+        raise CutOffError(f"{path}: cut off: it holds {read / rate:.1f} s of the {promised / rate:.1f} s that it says")
+
+
+def resampled(blocks: Iterable[np.ndarray], rate: float) -> Iterator[np.ndarray]:
+    """Blocks (samples,) float32 of any sample rate at 16 kHz, by a resampler that remembers: where they are cut does not matter."""
+    if rate == SAMPLE_RATE:
+        yield from blocks
+        return
+    resampler = soxr.ResampleStream(rate, SAMPLE_RATE, 1, dtype="float32")
+    for block in blocks:
+        yield resampler.resample_chunk(np.ascontiguousarray(block, dtype=np.float32))
+    yield resampler.resample_chunk(np.zeros(0, np.float32), last=True)
 
 
 def fit_to_length(waveform: Tensor, samples: int) -> Tensor:

@@ -7,6 +7,7 @@ import pickle
 import re
 import secrets
 import shutil
+import stat
 import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -115,11 +116,23 @@ def save_sound(waveform: Tensor, path: str | Path, rate: int) -> None:
         raise OSError(f"{path}: could not be written; is the disk full? ({error})") from error
 
 
+def check_file(path: str | Path, kind: str = "file") -> None:
+    """Raises an ``OSError`` that says why, if a path is no ordinary file that may be read: ``FileNotFoundError`` if there is none."""
+    try:
+        mode = os.stat(path).st_mode
+        if stat.S_ISREG(mode):
+            os.close(os.open(path, os.O_RDONLY))
+    except (FileNotFoundError, NotADirectoryError) as error:
+        raise FileNotFoundError(f"{path}: there is no such {kind}") from error
+    except (OSError, ValueError) as error:  # ValueError: a name that no file can have
+        raise OSError(f"{path}: cannot be read ({getattr(error, 'strerror', None) or error})") from error
+    if not stat.S_ISREG(mode):
+        raise OSError(f"{path}: {'a folder' if stat.S_ISDIR(mode) else 'a pipe or a device'}, not a {kind}")
+
+
 def load_safely(path: str | Path, mmap: bool = False) -> Any:
     """``torch.load`` on the CPU that never runs code from the file, with errors a user can act on."""
     path = Path(path)
-    if not path.is_file():
-        raise FileNotFoundError(f"{path}: there is no such file")
     if is_torchscript(path):
         raise CheckpointError(f"{path}: a TorchScript model; load it with torch.jit.load")
     try:
@@ -133,7 +146,16 @@ def load_safely(path: str | Path, mmap: bool = False) -> Any:
 
 
 def is_torchscript(path: str | Path) -> bool:
-    """Whether a file is a TorchScript program rather than a checkpoint. Raises ``CheckpointError`` for one that is no PyTorch file."""
+    """Whether a file is a TorchScript program rather than a checkpoint.
+
+    Raises ``FileNotFoundError``, or ``CheckpointError`` for one that may not be read or is no PyTorch file.
+    """
+    try:
+        check_file(path)
+    except FileNotFoundError:
+        raise
+    except OSError as error:
+        raise CheckpointError(str(error)) from error
     if not zipfile.is_zipfile(path):
         raise CheckpointError(f"{path}: truncated, or not a PyTorch file; get or write it again")
     try:

@@ -169,9 +169,7 @@ def load_stream(path: str | Path) -> StreamingModel | torch.jit.ScriptModule:
     load only those that you trust.
     """
     path = Path(path)
-    if not path.is_file():
-        raise FileNotFoundError(f"{path}: there is no such file")
-    if path.suffix == ".onnx":
+    if path.suffix == ".onnx" and path.is_file():
         raise CheckpointError(
             f"{path}: an ONNX stream; open it with kws.streaming.onnx_stream.OnnxStream, or give the .pt file"
         )

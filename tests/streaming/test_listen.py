@@ -1,8 +1,14 @@
 """``kws listen``: any sound in, detections out, errors without a traceback."""
 
+import fcntl
 import os
+import pty
+import shutil
+import struct
 import subprocess
 import sys
+import tempfile
+import termios
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +18,7 @@ import torch
 from conftest import ROOT
 
 from kws.report.command import main
-from kws.streaming.listen import file_blocks, resampled
+from kws.streaming.listen import live_line
 from kws.streaming.model import StreamingModel, save_stream, streaming_model
 
 WEIGHTS = ROOT / "weights" / "happy"
@@ -65,12 +71,16 @@ def test_options_may_stand_anywhere(model, tmp_path, capsys):
     assert len(capsys.readouterr().out.splitlines()) == 2
 
 
-def test_resampling_does_not_depend_on_the_blocks():
-    waveform = noise(3, 44_100)[:, 0]
-    whole = np.concatenate(list(resampled(iter([waveform]), 44_100)))
-    cut = np.concatenate(list(resampled(iter(np.split(waveform, [10, 10, 5_000, 90_001])), 44_100)))
-    np.testing.assert_allclose(cut, whole, atol=1e-6)
-    assert abs(len(whole) - 48_000) <= 1
+def test_a_wav_of_a_pipe_or_with_a_comment_is_whole(model, tmp_path, capsys):
+    soundfile.write(tmp_path / "a.wav", noise(2, 16_000), 16_000)
+    wav = (tmp_path / "a.wav").read_bytes()
+    comment = b"LIST" + struct.pack("<I", 26) + b"INFOICMT" + struct.pack("<I", 14) + b"training data\0"
+    piped = wav[:4] + struct.pack("<I", 0x80000024) + wav[8:40] + struct.pack("<I", 0x80000000) + wav[44:]
+    for content in (wav[:36] + comment + wav[36:], piped):
+        (tmp_path / "a.wav").write_bytes(content)
+        assert main(["listen", str(model), str(tmp_path / "a.wav"), "--threshold", "0"]) == 0
+        output = capsys.readouterr()
+        assert (len(output.out.splitlines()), output.err) == (2, "")
 
 
 @pytest.mark.parametrize("name", ["a.flac", "a.wav"])
@@ -114,10 +124,67 @@ def test_errors_are_told_without_a_traceback(model, tmp_path, capsys, arguments,
     assert output.out == ""
 
 
-def test_no_microphone_is_told(model, capsys, monkeypatch):
-    monkeypatch.setitem(sys.modules, "sounddevice", None)  # as if it were not installed
-    assert main(["listen", str(model)]) == 2
-    assert "pip install sounddevice" in capsys.readouterr().err
+def test_a_model_that_cannot_be_read_is_told(tmp_path, capsys):
+    os.mkfifo(tmp_path / "pipe.pt")
+    (tmp_path / "folder.pt").mkdir()
+    for name, message in (("pipe.pt", "a pipe or a device, not a file"), ("folder.pt", "a folder, not a file")):
+        assert main(["listen", str(tmp_path / name), "a.wav"]) == 2
+        assert f"{name}: {message}" in capsys.readouterr().err
+
+
+def test_a_file_or_folder_without_permission_is_told(model, capsys):
+    with tempfile.TemporaryDirectory() as folder:
+        os.chmod(folder, 0o755)
+        locked, secret = Path(folder, "locked"), Path(folder, "secret")
+        locked.mkdir()
+        for place in (locked, Path(folder)):
+            shutil.copy(model, place / "m.pt")
+            soundfile.write(place / "a.wav", noise(1, 16_000), 16_000)
+        shutil.copy(model, Path(folder, "open.pt"))
+        for path in (Path(folder, "m.pt"), Path(folder, "a.wav"), locked):
+            path.chmod(0)
+        cases = [["m.pt", "a.wav"], ["locked/m.pt", "a.wav"], ["open.pt", "a.wav"], ["open.pt", "locked/a.wav"]]
+        root = os.geteuid() == 0
+        if root:
+            os.seteuid(65534)
+        try:
+            told = [
+                (main(["listen", *(f"{folder}/{name}" for name in case)]), capsys.readouterr().err) for case in cases
+            ]
+        finally:
+            if root:
+                os.seteuid(0)
+            locked.chmod(0o700)
+    for (status, error), case in zip(told, cases, strict=True):
+        name = case[0] if case[0] != "open.pt" else case[1]
+        assert (status, error) == (2, f"error: {folder}/{name}: cannot be read (Permission denied)\n"), secret
+
+
+@pytest.mark.parametrize("columns", [1, 10, 40, 49, 50, 51, 60, 80, 89, 90, 200])
+def test_the_live_line_fits_the_terminal(columns):
+    for heard in (0, 16_000, 10**11):
+        line = live_line(heard, noise(1, 16_000)[:, 0], np.array([0.1, 1.0]), columns)
+        assert len(line) < columns or not line
+    if columns >= 60:
+        assert "probability" in live_line(16_000, np.ones(10), np.array([1.0]), columns)
+    if columns >= 90:
+        assert live_line(16_000, np.ones(10), np.array([1.0]), columns).count("#" * 20) == 2
+
+
+def test_in_a_narrow_terminal_no_update_leaves_a_row(model, tmp_path):
+    soundfile.write(tmp_path / "a.wav", noise(6, 16_000), 16_000)
+    ours, theirs = pty.openpty()
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 30, 0, 0))
+    command = [sys.executable, "-m", "kws", "listen", str(model), str(tmp_path / "a.wav"), "--threshold", "1"]
+    environment = {name: value for name, value in os.environ.items() if name not in ("COLUMNS", "LINES")}
+    subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=theirs, env=environment, check=True)
+    shown = os.read(ours, 100_000).decode()
+    os.close(ours)
+    os.close(theirs)
+    updates = shown.split("\r\033[K")[1:]
+    assert len(updates) >= 3
+    assert max(map(len, updates)) == 29
+    assert "\n" not in shown
 
 
 def test_a_checkpoint_can_be_listened_with(tmp_path, capsys):
@@ -126,12 +193,6 @@ def test_a_checkpoint_can_be_listened_with(tmp_path, capsys):
     output = capsys.readouterr()
     assert len(output.out.splitlines()) == 3
     assert "trained on clips" in output.err
-
-
-def test_blocks_of_a_file_are_the_file(tmp_path):
-    waveform = noise(7.3, 16_000)[:, 0]
-    soundfile.write(tmp_path / "a.wav", waveform, 16_000, subtype="FLOAT")
-    np.testing.assert_array_equal(np.concatenate(list(file_blocks(tmp_path / "a.wav"))), waveform)
 
 
 def test_what_is_reported_is_what_the_model_says(tmp_path, capsys):
