@@ -6,7 +6,6 @@ import torch
 from kws.features import LogMel
 from kws.model import CRNN, CRNNConfig
 from kws.report.export import MatrixLogMel, WithFrontEnd, example, to_onnx, to_torchscript
-from kws.report.timing import RUNTIMES, measure, table
 from kws.research.tc_resnet import TCResNet
 
 MODELS = {
@@ -36,19 +35,3 @@ def test_every_runtime_gives_the_same_logits(name, batch, front_end):
 def test_the_log_mel_by_matrices_is_the_log_mel():
     waveform = torch.randn(4, 5000) * torch.tensor([[1.0], [0.1], [1e-3], [0.0]])
     torch.testing.assert_close(MatrixLogMel(LogMel())(waveform), LogMel()(waveform), atol=2e-3, rtol=1e-4)
-
-
-def test_latency_covers_every_case_and_the_first_model_is_the_measure():
-    latencies = measure({"base": MODELS["base"], "rnn": MODELS["rnn"]}, batches=(1, 2), seconds=0.1)
-    assert {(t.model, t.runtime, t.batch, t.front_end) for t in latencies} == {
-        (model, runtime, batch, front_end)
-        for model in ("base", "rnn")
-        for runtime in RUNTIMES
-        for batch in (1, 2)
-        for front_end in (False, True)
-        if not (front_end and runtime == "eager float16")
-    }
-    assert all(t.milliseconds > 0 for t in latencies)
-    text = table(latencies, 1, False)
-    assert [line.split()[0] for line in text.splitlines()[2:]] == ["base", "rnn"]
-    assert text.splitlines()[2].count("(1.0)") == len(RUNTIMES)

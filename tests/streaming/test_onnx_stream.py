@@ -5,8 +5,7 @@ import pytest
 import torch
 from conftest import SHAPES, WEIGHTS, cutting, network, sound
 
-from kws.report.stream_timing import CHUNKS, measure, open_stream, table
-from kws.streaming import StreamingModel, largest_difference, save_stream, streaming_model
+from kws.streaming import StreamingModel, streaming_model
 from kws.streaming.onnx_export import OneStep, save_onnx_stream
 from kws.streaming.onnx_stream import OnnxStream
 
@@ -75,14 +74,3 @@ def test_a_huge_sample_is_bounded_as_in_torch(tmp_path):
 def test_windows_are_not_exported():
     with pytest.raises(ValueError, match="carried"):
         OneStep(network("beyond", carried=False))
-
-
-def test_the_benchmark_measures_every_stream(tmp_path):
-    model = streaming_model(WEIGHTS / "beyond.pt")
-    save_onnx_stream(model, tmp_path / "m.onnx")
-    save_stream(model, tmp_path / "m.pt")
-    costs = measure({path: open_stream(tmp_path / path) for path in ("m.onnx", "m.pt")}, rounds=2, seconds=1)
-    assert set(costs) == {(name, chunk) for name in ("m.onnx", "m.pt") for chunk in CHUNKS}
-    assert all(value > 0 for value in costs.values())
-    assert len(table(costs).splitlines()) == 4
-    assert largest_difference(model, sound(30_000), 20) <= 1e-5
