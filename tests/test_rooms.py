@@ -68,7 +68,7 @@ def test_recipes_are_not_imported():
 
 
 def test_kws_loads_the_paper_and_its_data_only():
-    script = "import sys, kws; print(*[m for m in sys.modules if m.startswith('kws')])"
+    script = "import sys, kws; [getattr(kws, name) for name in kws.__all__]; print(*[m for m in sys.modules if m.startswith('kws')])"
     done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=True)
     assert {room_of(name) for name in done.stdout.split()} == {"paper", "data"}
 
