@@ -25,6 +25,30 @@ def points_table(rows: dict[str, WorkingPoint]) -> str:
     return tabulate(lines, heads, disable_numparse=True, colalign=["left"] + ["right"] * 7)
 
 
+def summary_table(
+    shipped: dict[tuple[str, str], WorkingPoint], two_stages: dict[str, WorkingPoint], scenes: Sequence[str]
+) -> str:
+    """What is shipped, on a few streams: misses with their interval, false alarms an hour of talk, and the median delay.
+
+    Args:
+        shipped: of the students, by network and scene.
+        two_stages: by scene.
+        scenes: the streams shown; "talk" gives the false alarms.
+    """
+    points = {titles(name)[name]: {s: p for (n, s), p in shipped.items() if n == name} for name, _ in shipped}
+    points["two stages"] = two_stages
+    lines = []
+    for name, found in points.items():
+        talk = found["talk"]
+        alarms = "{:.1f} [{:.1f}, {:.1f}]".format(talk.false_alarms_per_hour, *talk.false_alarm_interval)
+        for scene in scenes:
+            p = found[scene]
+            missed = "{:.1%} [{:.1%}, {:.1%}]".format(p.miss_rate, *p.miss_interval)
+            lines.append([name, scene, missed, p.false_alarms, alarms, f"{p.median_delay:.2f} s"])
+    heads = ["network", "SNR", "keywords missed", "false alarms in the stream", "an hour of talk", "median delay"]
+    return tabulate(lines, heads, disable_numparse=True)
+
+
 def at_most(curves: dict[str, Sequence[WorkingPoint]], allowed: Sequence[float] = SHOWN) -> dict[str, WorkingPoint]:
     """Of each curve the points of fewest misses at so many false alarms an hour."""
     return {
@@ -70,3 +94,12 @@ def saved_table(found: Sequence[Saved]) -> str:
         rows.append([titles(s.name)[s.name], s.macs, CLIP_BASE_MACS / s.macs, *sizes])
     heads = ["stream", "MACs a second, offline (thop)", "speed-up", "bytes TorchScript", "bytes ONNX"]
     return tabulate(rows, [*heads, "largest difference"], floatfmt=("", ",", ".1f", ",", ",", ".1e"), intfmt=",")
+
+
+def choice_lines(choice: Choice) -> str:
+    """How many scenes there were, and which seeds and thresholds were chosen."""
+    first, mined, all_of_them = choice.scenes
+    lines = [f"{first:,} scenes at first, {mined:,} with the mined ones, {all_of_them:,} for the students"]
+    for name, seed in choice.seeds.items():
+        lines.append(f"{titles(name)[name]}: seed {seed} goes on, with threshold {choice.thresholds[name]:.4f}")
+    return "\n".join(lines)

@@ -50,6 +50,28 @@ def quality_table(rows: Sequence[Measured], kind: str, base: str = "base") -> st
     return tabulate(lines, heads, disable_numparse=True)
 
 
+def ladder_table(rows: Sequence[Measured], base: str = "base") -> str:
+    """Cost and quality in one: size, MACs, score, and 1 - AUC over the base's with AU_FA_FR at Speech Commands prevalence."""
+    first, lines = next(r for r in rows if r.name == base), []
+    for r in rows:
+        cost = (f"{r.parameters:,}", f"{r.bytes:,}", f"{r.macs:,}", f"{r.compression:.1f}", f"{r.speedup:.1f}")
+        line = [r.title, *cost, f"{r.score:.3f}"]
+        for kind, q in r.quality.items():
+            ratio = q.one_minus_auc[0] / first.quality[kind].one_minus_auc[0]
+            line += ["{:.1e} [{:.1e}, {:.1e}]".format(*q.at_speech_commands), f"{ratio:.2f}"]
+        lines.append(line)
+    heads = ["network", "parameters", "bytes", "MACs", "compression", "speed-up", "score of 7"]
+    heads += [head for kind in first.quality for head in (f"{kind}: AU_FA_FR at SC", "times base")]
+    return tabulate(lines, heads, disable_numparse=True, colalign=["left"] + ["right"] * (len(heads) - 1))
+
+
+def compared_table(rows: Sequence[Measured]) -> str:
+    """1 - AUC of networks on each kind of split, mean over seeds and 95 % interval over clips."""
+    kinds = list(rows[0].quality)
+    lines = [[r.title, *("{:.1e} [{:.1e}, {:.1e}]".format(*r.quality[k].one_minus_auc) for k in kinds)] for r in rows]
+    return tabulate(lines, ["learns from", *(f"1 - AUC, {kind} split" for kind in kinds)], disable_numparse=True)
+
+
 @dataclass(frozen=True)
 class Bar:
     """What a network was to reach: least rates against the base, most times its 1 - AUC, and most AU_FA_FR at Speech Commands prevalence."""

@@ -1,6 +1,9 @@
-"""How streaming models do on the frozen test streams: misses against false alarms, equality with offline models, two stages."""
+"""How streaming models do on the frozen test streams: misses against false alarms, equality with offline models, two stages.
 
-from collections.abc import Callable, Sequence
+Every model hears every scene once. What it said is kept, and all tables and curves come from that.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -15,16 +18,18 @@ from kws.data.jobs import in_order
 from kws.research.material import in_a_row, talk_scene
 from kws.research.stream_choice import SMOOTHING
 from kws.research.stream_study import KIND, STUDENTS, StreamStudy
-from kws.scenes import Scene, long_stream
+from kws.scenes import Scene, SceneConfig, long_stream, make_scene
 from kws.streaming import TwoStage, load_stream, save_stream, streaming_model
 from kws.streaming.equality import first_second_difference, largest_difference
 from kws.streaming.onnx_export import save_onnx_stream
 from kws.streaming.onnx_stream import OnnxStream
-from kws.streaming.scoring import WAYS, Listener, StreamListener, WorkingPoint, points
+from kws.streaming.scoring import WAYS, Heard, Listener, StreamListener, WorkingPoint, working_points
 
 SNRS_DB = (20, 10, 5, 0)
 NEAR_SNRS_DB = (20, 10)  # of the streams that also hold near words
+NEAR, TALK, VALIDATION_SPEECH = "near words", "talk", "validation speech"
 MINUTE, TEN_MINUTES = 60 * SAMPLE_RATE, 600 * SAMPLE_RATE
+TWO_STAGE_FILE = "streaming_two_stage.pt"
 
 
 @dataclass(frozen=True)
@@ -53,103 +58,136 @@ class Hearing:
 
     def __init__(self, study: StreamStudy):
         self.study = study
+        self._said: dict[tuple[str, str], np.ndarray] = {}
+        self._shares: dict[str, float] = {}
 
     @cached_property
-    def noisy(self) -> dict[int, Scene]:
-        """Keywords among other words of test speakers, by SNR in dB."""
-        words = replace(self.study.sounds("test"), talk=[])
-        return {snr: long_stream(words, snr) for snr in SNRS_DB}
+    def scenes(self) -> dict[str, Scene]:
+        """By name: keywords among other words by SNR, the same with talk that sounds like the keyword, and talk without it.
+
+        Where recorded speech is given, also what of it no training heard.
+        """
+        sounds = self.study.sounds("test")
+        words = replace(sounds, talk=[])
+        found = {f"{snr} dB": long_stream(words, snr) for snr in SNRS_DB}
+        found |= {f"{snr} dB, {NEAR}": long_stream(sounds, snr) for snr in NEAR_SNRS_DB}
+        found[TALK] = talk_scene(self.study.settings, self.study.keyword)
+        if self.study.settings.speech:
+            found[VALIDATION_SPEECH] = in_a_row(self.study.sounds("validation").recorded)
+        return found
 
     @cached_property
-    def near_words(self) -> dict[int, Scene]:
-        """The same with synthetic talk, in which three words in ten are made or picked to sound like the keyword."""
-        return {snr: long_stream(self.study.sounds("test"), snr) for snr in NEAR_SNRS_DB}
+    def groups(self) -> dict[str, list[str]]:
+        """The streams with near words or without, each with the talk: on these thresholds are varied."""
+        return {name: [name, TALK] for snr in NEAR_SNRS_DB for name in (f"{snr} dB", f"{snr} dB, {NEAR}")}
 
-    @cached_property
-    def talk(self) -> Scene:
-        """Talk without the keyword."""
-        return talk_scene(self.study.settings, self.study.keyword)
+    @property
+    def judged(self) -> list[str]:
+        """The scenes on which shipped thresholds are judged."""
+        return [name for name in self.scenes if name != f"20 dB, {NEAR}"]
+
+    def example(self) -> Scene:
+        """A training scene with one keyword."""
+        rng, sounds = np.random.default_rng(4), self.study.words("train")
+        scenes = iter(lambda: make_scene(sounds, SceneConfig(), rng), None)
+        return next(scene for scene in scenes if len(scene.keywords) == 1)
+
+    def hear(self, listeners: dict[str, Callable], scenes: Iterable[str]) -> None:
+        """Let each listener hear each scene, unless it did before, on every core."""
+        missing = [(name, scene) for scene in scenes for name in listeners if (name, scene) not in self._said]
+
+        def say(job: tuple[str, str]) -> np.ndarray:
+            name, scene = job
+            return listeners[name](self.scenes[scene].waveform)
+
+        self._said |= zip(missing, in_order(say, missing, "hearing", "stream", progress=bool(missing)), strict=True)
 
     def points(
-        self, listeners: dict[str, Callable], scenes: dict[str, Sequence[Scene]], smoothing: int = SMOOTHING
-    ) -> dict[str, list[WorkingPoint]]:
-        """Misses and false alarms at many thresholds, of each listener on each group of scenes, on every core.
+        self, listeners: dict[str, Callable], groups: dict[str, list[str]], smoothing: int = SMOOTHING
+    ) -> dict[tuple[str, str], list[WorkingPoint]]:
+        """Misses and false alarms at many thresholds, by listener and group of scenes."""
+        self.hear(listeners, dict.fromkeys(scene for group in groups.values() for scene in group))
+        pairs = [(name, group) for name in listeners for group in groups]
 
-        Names are those of listener and group, joined by a comma where both have one.
-        """
-        pairs = {_joined(a, b): (a, b) for a in listeners for b in scenes}
+        def score(pair: tuple[str, str]) -> list[WorkingPoint]:
+            return self._points(listeners, pair[0], groups[pair[1]], smoothing)
 
-        def hear(name: str) -> list[WorkingPoint]:
-            listener, group = pairs[name]
-            return points(listeners[listener], scenes[group], smoothing)
+        return dict(zip(pairs, in_order(score, pairs, "counting", "curve"), strict=True))
 
-        return dict(zip(pairs, in_order(hear, list(pairs), "hearing", "stream"), strict=True))
+    def _points(self, listeners, name: str, scenes: Sequence[str], smoothing: int, thresholds=()) -> list[WorkingPoint]:
+        listener, streams = listeners[name], [self.scenes[scene] for scene in scenes]
+        heard = [
+            Heard(self._said[name, scene], stream.keywords, len(stream.waveform) / SAMPLE_RATE)
+            for scene, stream in zip(scenes, streams, strict=True)
+        ]
+        return working_points(heard, listener.step_samples, listener.first_sample, smoothing, thresholds)
 
     def ways(self, clip_base: nn.Module) -> dict[str, list[WorkingPoint]]:
         """The base of clips in three ways to stream it, on words at 10 dB and talk."""
         listeners = {way: Listener(clip_base, way) for way in WAYS}
-        return self.points(listeners, {"": [self.noisy[10], self.talk]}, smoothing=1)
+        return {way: found for (way, _), found in self.points(listeners, {"": ["10 dB", TALK]}, 1).items()}
 
-    def chosen(self) -> dict[str, Listener]:
-        """The students that go on, by name."""
-        return {name: Listener(self.study.stream(name)) for name in STUDENTS}
-
-    def every_seed(self) -> dict[str, list[WorkingPoint]]:
-        """All seeds of the students, each with the talk, on words and near words."""
+    @cached_property
+    def listeners(self) -> dict[str, Listener]:
+        """All seeds of the students."""
         study = self.study
-        listeners = {f"{n}, seed {s}": Listener(study.stream(n, s)) for n in STUDENTS for s in study.seeds(n)}
-        groups = {f"{snr} dB": [scene, self.talk] for snr, scene in self.noisy.items() if snr in NEAR_SNRS_DB}
-        groups |= {f"{snr} dB, near words": [scene, self.talk] for snr, scene in self.near_words.items()}
-        return self.points(listeners, groups)
+        return {f"{n}, seed {s}": Listener(study.stream(n, s)) for n in STUDENTS for s in study.seeds(n)}
 
-    def judged(self) -> dict[str, Scene]:
-        """On what the shipped thresholds are judged: streams, talk and, where it is given, recorded validation speech."""
-        scenes = {f"{snr} dB": scene for snr, scene in self.noisy.items()}
-        scenes |= {"10 dB, near words": self.near_words[10], "talk": self.talk}
-        if self.study.settings.speech:
-            scenes["validation speech"] = in_a_row(self.study.sounds("validation").recorded)
-        return scenes
+    def chosen(self, name: str) -> str:
+        """The listener of the seed that validation chose."""
+        return f"{name}, seed {self.study.choice.seeds[name]}"
 
-    def shipped(self) -> dict[str, WorkingPoint]:
-        """The students at the thresholds chosen on validation."""
-        scenes, listeners, thresholds = self.judged(), self.chosen(), self.study.choice.thresholds
-        pairs = {f"{name}, {title}": (name, title) for name in listeners for title in scenes}
+    @cached_property
+    def curves(self) -> dict[tuple[str, str], list[WorkingPoint]]:
+        """Of all seeds on all groups."""
+        return self.points(self.listeners, self.groups)
 
-        def hear(pair: str) -> WorkingPoint:
-            name, title = pairs[pair]
-            return points(listeners[name], [scenes[title]], SMOOTHING, [thresholds[name]])[0]
+    def shipped(self) -> dict[tuple[str, str], WorkingPoint]:
+        """The chosen students at the thresholds chosen on validation, by network and scene."""
+        chosen = {self.chosen(name): self.listeners[self.chosen(name)] for name in STUDENTS}
+        self.hear(chosen, self.judged)
+        thresholds = self.study.choice.thresholds
+        return {
+            (n, scene): self._points(chosen, self.chosen(n), [scene], SMOOTHING, [thresholds[n]])[0]
+            for n in STUDENTS
+            for scene in self.judged
+        }
 
-        return dict(zip(pairs, in_order(hear, list(pairs), "hearing", "stream"), strict=True))
+    @cached_property
+    def both(self) -> StreamListener:
+        """Two stages: the small model wakes the base."""
+        return StreamListener(load_stream(self.stream_file(TWO_STAGE_FILE)))
+
+    def two_stages(self) -> tuple[dict[str, WorkingPoint], dict[str, float], dict[str, list[WorkingPoint]]]:
+        """At the shipped threshold by scene; the share of steps that the base computes; and at many thresholds by group."""
+        listeners = {"two stages": self.both}
+
+        def say(scene: str) -> tuple[np.ndarray, float]:
+            said = self.both(self.scenes[scene].waveform)
+            return said, self.both.stream.second_steps / self.both.stream.steps
+
+        names = list(self.scenes)
+        for scene, (said, share) in zip(names, in_order(say, names, "hearing in two stages", "stream"), strict=True):
+            self._said["two stages", scene], self._shares[scene] = said, share
+        threshold = self.both.stream.threshold
+        fixed = {s: self._points(listeners, "two stages", [s], 1, [threshold])[0] for s in self.judged}
+        curves = {group: found for (_, group), found in self.points(listeners, self.groups, 1).items()}
+        return fixed, {scene: self._shares[scene] for scene in self.judged}, curves
 
     def equality(self) -> list[Equality]:
         """Each student as TorchScript, state carried on or asked about every last second."""
         jobs = [(name, carried) for name in STUDENTS for carried in (True, False)]
+        sound = self.scenes["10 dB"].waveform
 
         def compare(job: tuple[str, bool]) -> Equality:
             name, carried = job
             path = self.study.path(name, KIND, self.study.choice.seeds[name])
-            script, sound = torch.jit.script(streaming_model(path, carried)), self.noisy[10].waveform
+            script = torch.jit.script(streaming_model(path, carried))
             first = first_second_difference(script, self.study.stream(name), sound[:TEN_MINUTES])
             cut = largest_difference(script, sound[:MINUTE], self.study.effort.cuttings)
             return Equality(name, WAYS[0] if carried else WAYS[2], cut, first)
 
         return list(in_order(compare, jobs, "comparing cuttings", "model"))
-
-    def two_stages(self) -> tuple[dict[str, WorkingPoint], dict[str, list[WorkingPoint]]]:
-        """The small model that wakes the base: at the shipped threshold, by scene and how much the base computed; and at many."""
-        path = self.stream_file("streaming_two_stage.pt")
-        scenes = self.judged()
-        both = StreamListener(load_stream(path))
-
-        def hear(title: str) -> tuple[str, WorkingPoint]:
-            [point] = points(both, [scenes[title]], thresholds=[both.stream.threshold])
-            share = both.stream.second_steps / both.stream.steps
-            return f"{title} (the base computes {share:.1%})", point
-
-        fixed = dict(in_order(hear, list(scenes), "hearing in two stages", "stream"))
-        groups = {f"{snr} dB": [self.noisy[snr], self.talk] for snr in NEAR_SNRS_DB}
-        groups |= {f"{snr} dB, near words": [self.near_words[snr], self.talk] for snr in NEAR_SNRS_DB}
-        return fixed, self.points({"": both}, groups, smoothing=1)
 
     def ship(self) -> list[Saved]:
         """Write the chosen students, and both as two stages, as streams; a report compares what is there."""
@@ -159,7 +197,7 @@ class Hearing:
                 save_stream(model, self.stream_file(f"{name}.pt"))
                 save_onnx_stream(model, self.stream_file(f"{name}.onnx"))
             two = TwoStage(streams["streaming_small"], streams["streaming_base"])
-            save_stream(two, self.stream_file("streaming_two_stage.pt"))
+            save_stream(two, self.stream_file(TWO_STAGE_FILE))
         return [self._saved(name) for name in STUDENTS]
 
     def _stream(self, name: str) -> nn.Module:
@@ -168,7 +206,7 @@ class Hearing:
 
     def _saved(self, name: str) -> Saved:
         script, onnx = self.stream_file(f"{name}.pt"), self.stream_file(f"{name}.onnx")
-        minute, macs = self.noisy[10].waveform[:MINUTE], count_macs(self.study.stream(name))
+        minute, macs = self.scenes["10 dB"].waveform[:MINUTE], count_macs(self.study.stream(name))
         difference = np.abs(load_stream(script)(minute).numpy() - OnnxStream(onnx)(minute.numpy())).max()
         return Saved(name, macs, script.stat().st_size, onnx.stat().st_size, float(difference))
 
@@ -176,6 +214,7 @@ class Hearing:
         """A file of the streams that are handed out."""
         return self.study.weights / name
 
-
-def _joined(*names: str) -> str:
-    return ", ".join(name for name in names if name)
+    def stream_files(self) -> list[Path]:
+        """All of them."""
+        names = [f"{name}{suffix}" for name in STUDENTS for suffix in (".pt", ".onnx")]
+        return [self.stream_file(name) for name in [*names, TWO_STAGE_FILE]]

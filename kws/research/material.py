@@ -2,7 +2,7 @@
 
 import hashlib
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -13,7 +13,7 @@ from kws.data.corpus import load_noises
 from kws.data.jobs import in_order
 from kws.data.storage import cached, fingerprint
 from kws.research.settings import EFFORTS, Settings
-from kws.scenes import Scene, Sounds, halves, recorded_phrases, sound_files, sounds_of
+from kws.scenes import Scene, Sounds, Word, halves, recorded_phrases, sound_files, sounds_of
 from kws.split import Split
 from kws.views import ClipData
 from kws.voices.find import files_of, find_voices, open_voice
@@ -39,11 +39,10 @@ class TalkPart:
     voice: Path | None = None
 
 
-def sounds_for(subset: str, clips: ClipData, keyword: str, split: Split, settings: Settings) -> Sounds:
-    """The sounds of a subset: its speakers' words, its part of each noise, and talk by voices of its own.
+def words_for(subset: str, clips: ClipData, keyword: str, split: Split) -> Sounds:
+    """A subset's words and its part of each noise alone.
 
-    The second half of each noise is for test, and the last quarter of the first half for validation. Neural voices talk for training
-    only: a model must not be chosen or judged on a voice that it has learned from.
+    The second half of each noise is for test, and the last quarter of the first half for validation.
     """
     heard, unheard = halves(load_noises(clips.corpus))
     noises = {
@@ -51,9 +50,19 @@ def sounds_for(subset: str, clips: ClipData, keyword: str, split: Split, setting
         "validation": [noise[3 * len(noise) // 4 :] for noise in heard],
         "test": unheard,
     }
+    return sounds_of(clips, keyword, split[subset], noises[subset])
+
+
+def sounds_for(subset: str, clips: ClipData, keyword: str, split: Split, settings: Settings) -> Sounds:
+    """The sounds of a subset: its speakers' words, its part of each noise, recorded speech, and talk by voices of its own.
+
+    Neural voices talk for training only: a model must not be chosen or judged on a voice that it has learned from.
+    """
+    sounds = words_for(subset, clips, keyword, split)
     talk = _talk(talk_parts(subset, keyword, settings), keyword)
     recorded = recorded_phrases(settings.speech, settings.cache) if settings.speech else {}
-    return sounds_of(clips, keyword, split[subset], noises[subset], talk, recorded.get(subset, []))
+    alone = [Word(said, 0, len(said)) for said in talk.keywords]
+    return replace(sounds, keywords=[*sounds.keywords, *alone], talk=talk.phrases, recorded=recorded.get(subset, []))
 
 
 def talk_parts(subset: str, keyword: str, settings: Settings) -> list[TalkPart]:

@@ -120,13 +120,20 @@ STREAMS = {
     "scout": SCOUT,
     "embedding scout": EMBEDDING_SCOUT,
     "streaming_teacher": Rung(
-        "teacher", STREAMING_BASE, DistillConfig(**PULL), epochs=0.12, learning_rate=4e-3, weight_decay=0.02
+        "streaming teacher", STREAMING_BASE, DistillConfig(**PULL), epochs=0.12, learning_rate=4e-3, weight_decay=0.02
     ),
     "embedding_teacher": replace(EMBEDDING_SCOUT, title="embedding teacher", epochs=0.2),
     "streaming_base": Rung(
-        "base", STREAMING_BASE, replace(FROM_TEACHER, **PULL), epochs=0.1, learning_rate=4e-3, weight_decay=0.02
+        "streaming base",
+        STREAMING_BASE,
+        replace(FROM_TEACHER, **PULL),
+        epochs=0.1,
+        learning_rate=4e-3,
+        weight_decay=0.02,
     ),
-    "streaming_small": Rung("small", STREAMING_SMALL, FROM_TEACHER, 0.6, learning_rate=1.5e-2, weight_decay=0.02),
+    "streaming_small": Rung(
+        "streaming small", STREAMING_SMALL, FROM_TEACHER, 0.6, learning_rate=1.5e-2, weight_decay=0.02
+    ),
 }
 
 

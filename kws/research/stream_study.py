@@ -11,7 +11,7 @@ from torch import nn
 from kws.checkpoint import load_model, save_model
 from kws.data.jobs import in_order
 from kws.evaluate import provenance
-from kws.research.material import sounds_for
+from kws.research.material import sounds_for, words_for
 from kws.research.mining import add_hardest
 from kws.research.networks import STREAMS, Rung
 from kws.research.records import recipe_of
@@ -57,6 +57,10 @@ class StreamStudy(Study):
             found[subset] = sounds_for(subset, self.clips, self.keyword, self.splits[KIND], self.settings)
         return found[subset]
 
+    def words(self, subset: str) -> Sounds:
+        """The words and noises of a subset alone."""
+        return words_for(subset, self.clips, self.keyword, self.splits[KIND])
+
     @property
     def teachers(self) -> tuple[str, ...]:
         """One kind hears log-mels and, with an embedding, another hears through it."""
@@ -73,7 +77,7 @@ class StreamStudy(Study):
         if name not in STREAMS:
             return super().recipe(name)
         settings = self.settings
-        return recipe_of(STREAMS[name], settings.epochs, self.effort, MINING, MORE)
+        return recipe_of(replace(STREAMS[name], title=""), settings.epochs, self.effort, MINING, MORE)
 
     def fit_streams(self) -> None:
         """Train teachers and students, save them, and choose seeds and thresholds; what is there is not made again.

@@ -12,6 +12,7 @@ from functools import cached_property
 from pathlib import Path
 
 import torch
+from matplotlib.figure import Figure
 from torch import nn
 
 from kws.checkpoint import load_model, load_provenance, save_model
@@ -122,7 +123,7 @@ class Study:
 
     def recipe(self, name: str) -> str:
         """The fingerprint of how a network is trained, beside split and seed."""
-        return recipe_of(RUNGS[name], self.settings.epochs, self.settings.views)
+        return recipe_of(replace(RUNGS[name], title=""), self.settings.epochs, self.settings.views)
 
     def config(self, rung: Rung) -> TrainConfig:
         """The schedule of a network."""
@@ -201,7 +202,7 @@ class Study:
     def curves(self, *names: str, kinds: tuple[str, ...] = KINDS) -> dict[str, Record]:
         """The learning curves that are known, by title."""
         jobs = [(name, kind, seed) for name in names for kind in kinds for seed in self.seeds(name)]
-        found = {f"{kind}, seed {seed}": read_record(self.path(name, kind, seed)) for name, kind, seed in jobs}
+        found = {_title(*job, names, kinds): read_record(self.path(*job)) for job in jobs}
         return {title: record for title, record in found.items() if record and record.history}
 
     def best_seed(self, name: str, kind: str = "published") -> int:
@@ -217,12 +218,17 @@ class Study:
                 shutil.copyfile(self.path(name, kind, self.best_seed(name, kind)), temporary)
         return target
 
-    def save(self, figure, name: str) -> Path:
+    def save(self, figure: Figure, name: str) -> None:
         """Write a figure as PNG to ``plots/<results>/<name>.png``, whole or not at all."""
         path = self.plots / f"{name}.png"
         with replacing(path) as temporary:
             figure.savefig(temporary, format="png", dpi=110, bbox_inches="tight", metadata={"Software": None})
-        return path
+
+
+def _title(name: str, kind: str, seed: int, names: Sequence[str], kinds: Sequence[str]) -> str:
+    """What tells one training from others: without what all have in common."""
+    parts = [titles(name)[name]] * (len(names) > 1) + [kind] * (len(kinds) > 1)
+    return ", ".join([*parts, f"seed {seed}"])
 
 
 def mean_targets(targets: Sequence[Targets]) -> Targets:
