@@ -1,4 +1,7 @@
-"""Recorded speech without the keyword, cut at its pauses: real voices that say far more sounds than a corpus of a few words holds."""
+"""Recorded speech without the keyword, cut at its pauses.
+
+Real voices say far more sounds than a corpus of a few words holds.
+"""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -19,6 +22,7 @@ SILENT_DB = 40.0  # below the loudest hundredth of a second of a recording: sile
 PAUSE = 15  # hops of silence that part two phrases
 LONGEST = 2.0  # seconds up to which neighbouring phrases stay together
 MOST = 5.0  # seconds of a phrase: one without a pause, as in noise, is cut
+AROUND = 4  # hops kept before and after a phrase
 SHORTEST = 0.15  # seconds, with the 80 ms kept around: less is a click
 
 
@@ -31,11 +35,11 @@ def sound_files(folder: str | Path) -> list[Path]:
 
 
 def recorded_phrases(folder: str | Path, cache: str | Path | None = None) -> dict[str, list[Tensor]]:
-    """Phrases (samples,) int16 of the recordings below a folder, each parted at its pauses, in the order of their names.
+    """Phrases (samples,) int16 of the recordings below a folder, parted at pauses, in the order of their names.
 
-    Those below its folder ``validation``, which should be of other speakers, are for "validation", all others for "train". With a folder
-    ``cache`` they are kept there, and read anew only if a file was changed, added or removed. Raises
-    ``CorpusError`` if there is no speech for the latter, ``FileNotFoundError`` and ``AudioError`` as reading does.
+    Those below its folder ``validation``, which should be of other speakers, are for "validation", all others for
+    "train". With a folder ``cache`` they are kept there, and read anew only if a file changes.
+    Raises ``CorpusError`` if there is nothing to train on, and ``FileNotFoundError`` for a folder without sound.
     """
     paths = sound_files(folder)
 
@@ -55,22 +59,24 @@ def recorded_phrases(folder: str | Path, cache: str | Path | None = None) -> dic
 
 
 def cut_at_pauses(waveform: Tensor) -> list[Tensor]:
-    """The phrases of a recording (samples,), int16: what is parted by 150 ms of silence, but neighbours of up to 2 s together stay so.
+    """The phrases (samples,) int16 of a recording (samples,): what is parted by 150 ms of silence.
 
-    What goes on for more than 5 s without a pause is cut where it is quietest, away from its ends.
+    Neighbours of up to 2 s together stay so. What goes on for more than 5 s is cut where it is quietest.
     """
     hops = len(waveform) // HOP
     if not hops or not waveform.any():
         return []
+    # Stretches of sound, with 40 ms kept around them.
     level = 10 * np.log10(np.square(waveform[: hops * HOP].double().numpy()).reshape(hops, HOP).mean(1) + 1e-12)
     loud = np.flatnonzero(level > level.max() - SILENT_DB)
     stretches = np.split(loud, np.flatnonzero(np.diff(loud) > PAUSE) + 1)
-    spans = ((max(s[0] - 4, 0), min(s[-1] + 5, hops)) for s in stretches)
+    spans = ((max(s[0] - AROUND, 0), min(s[-1] + AROUND + 1, hops)) for s in stretches)
     short = (piece for span in _together(spans) for piece in _short(span, level))
     return [to_int16(waveform[first * HOP : last * HOP]) for first, last in short]
 
 
 def _short(span: tuple[int, int], level: np.ndarray) -> list[tuple[int, int]]:
+    """Parts of a span of hops, each short enough, cut where the level (hops,) is least."""
     first, last = span
     if last - first <= MOST * SAMPLE_RATE / HOP:
         return [span]
@@ -80,6 +86,7 @@ def _short(span: tuple[int, int], level: np.ndarray) -> list[tuple[int, int]]:
 
 
 def _together(spans: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
+    """Spans of hops without clicks, neighbours joined where both are short."""
     joined: list[tuple[int, int]] = []
     for first, last in spans:
         if last - first < SHORTEST * SAMPLE_RATE / HOP:

@@ -63,7 +63,7 @@ class StreamingModel(nn.Module):
     def forward(self, chunk: Tensor) -> Tensor:
         """Keyword probability (steps,) of each new step, possibly none, for more samples of one stream.
 
-        chunk: (samples,), any number of them, at 16 kHz: floating point in [-1, 1], or int16, which is divided by 32768.
+        chunk: (samples,), any number, at 16 kHz: floating point in [-1, 1], or int16, which is divided by 32768.
 
         Raises an error for a chunk of another shape or dtype, or with NaN or infinite samples. The stream then goes on
         as if it had not been there. Samples beyond [-1, 1] are heard as they are, up to a million.

@@ -150,7 +150,7 @@ class StreamingCRNN(nn.Module):
         return self.steps(x, state.recurrent, state.past, self.first_step)[0]
 
     def log_mel(self, samples: Tensor) -> Tensor:
-        """Samples (batch, samples) to the frames that fit in, as ``LogMel`` without padding: (batch, n_mels, frames)."""
+        """Samples (batch, samples) to the frames that fit in (batch, n_mels, frames): ``LogMel`` without padding."""
         spectrum = torch.fft.rfft(samples.unfold(1, self.frame_samples, self.hop) * self.hann)  # (batch, frames, 201)
         power = spectrum.real.square() + spectrum.imag.square()
         return (power @ self.mel_bands).clamp(self.lowest, self.highest).log().transpose(1, 2)
@@ -205,7 +205,7 @@ class StreamingCRNN(nn.Module):
         return torch.cat([outputs, self.energy(outputs)], -1)
 
     def pooled(self, outputs: Tensor, energy: Tensor) -> Tensor:
-        """Attention: windows (batch, steps, window, hidden) with energies (batch, steps, window) to (batch, steps, hidden)."""
+        """Attention: (batch, steps, window, hidden) with energies (batch, steps, window) to (batch, steps, hidden)."""
         return (torch.softmax(energy, 2).unsqueeze(3) * outputs).sum(2)
 
 

@@ -97,7 +97,7 @@ class WorkingPoint:
 
 @dataclass(frozen=True)
 class Heard:
-    """What a model said to a stream: probabilities (steps,), the (start, end) of its keywords, its length in seconds."""
+    """What a model said to a stream: probabilities (steps,), its keywords (start, end), its length in seconds."""
 
     probabilities: np.ndarray
     keywords: Sequence[tuple[float, float]]
