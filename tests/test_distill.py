@@ -8,8 +8,8 @@ from kws.checkpoint import Provenance, save_model
 from kws.distill import Distillation, DistillConfig
 from kws.evaluate import provenance
 from kws.model import CRNN, CRNNConfig
-from kws.research.study import mean_targets
 from kws.research.tc_resnet import TCResNet
+from kws.research.teachers import mean_targets
 from kws.split import SplitMismatch, published_split, speaker_split
 from kws.targets import DistillError, alignment, as_steps, step_ends, tap, teach
 from kws.train import ClipObjective, TrainConfig, Trainer, train

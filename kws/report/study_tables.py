@@ -5,9 +5,11 @@ from pathlib import Path
 
 import numpy as np
 from tabulate import tabulate
+from torch import Tensor
 
 from kws.checkpoint import load_model, load_provenance
 from kws.cost import size_in_bytes
+from kws.data.audio import to_float
 from kws.evaluate import probabilities
 from kws.metrics import at_prevalence, au_fa_fr, one_minus_auc
 from kws.research.conditions import noise_alone
@@ -117,11 +119,13 @@ def minutes_table(study: Study, names: Sequence[str]) -> str:
     return tabulate(rows, ["network", "runs", "minutes of training"])
 
 
-def shown_clips(study: Study, keyword_clips: int = 2, others: int = 3) -> np.ndarray:
-    """Clips to look at: some of the keyword, then some others, spread over the corpus."""
+def shown_clips(study: Study, keyword_clips: int = 2, others: int = 3) -> tuple[Tensor, Tensor, list[str]]:
+    """Clips to look at, some of the keyword and then some others: waveforms, log-mels and words."""
     labels = study.corpus.labels(study.keyword).numpy()
     chosen = []
     for label, count in ((1, keyword_clips), (0, others)):
         found = np.flatnonzero(labels == label)
-        chosen.append(found[np.linspace(0, len(found) - 1, count).astype(int)])
-    return np.concatenate(chosen)
+        chosen.append(found[np.linspace(0, len(found) - 1, count).astype(int)])  # spread over the corpus
+    clips = np.concatenate(chosen)
+    words = [study.corpus.clips[i].word for i in clips]
+    return to_float(study.clips.waveforms[clips]), study.clips.log_mel[clips], words

@@ -102,6 +102,10 @@ class Hearing:
 
         self._said |= zip(missing, in_order(say, missing, "hearing", "stream", progress=bool(missing)), strict=True)
 
+    def said(self, listener: str, scene: str) -> np.ndarray:
+        """The probabilities (steps,) of a scene that a listener has heard."""
+        return self._said[listener, scene]
+
     def points(
         self, listeners: dict[str, Callable], groups: dict[str, list[str]], smoothing: int = SMOOTHING
     ) -> dict[tuple[str, str], list[WorkingPoint]]:

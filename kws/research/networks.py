@@ -136,6 +136,14 @@ STREAMS = {
     ),
 }
 
+CONTROL_ORDER = (
+    *("rnn_from_labels", "rnn_from_layers", "rnn", "rnn_from_both"),
+    *("beyond_from_labels", "beyond_from_logits", "beyond_from_both", "beyond"),
+)
+"""What students learn from, as tables show it: the RNN, then the smallest network."""
+SMALL_STEPS = ("rnn", "rnn_fp16_unpacked", "rnn_fp16", "rnn_int8", "beyond")
+"""The steps after the smaller GRU, as tables show them."""
+
 
 @dataclass(frozen=True)
 class Stored:

@@ -18,7 +18,7 @@ from torch import nn
 from kws.checkpoint import load_model, load_provenance, save_model
 from kws.compress import as_stored, fold_batch_norm
 from kws.data.jobs import in_order
-from kws.data.storage import fingerprint, replacing
+from kws.data.storage import replacing
 from kws.evaluate import judge, judge_checkpoint, provenance
 from kws.metrics import au_fa_fr, one_minus_auc
 from kws.research.conditions import in_noise
@@ -26,8 +26,9 @@ from kws.research.measured import Measured, measure
 from kws.research.networks import PACKED, RUNGS, STORED, TEACHERS, Rung, titles
 from kws.research.records import Record, is_trained, read_record, recipe_of, record_path, write_record
 from kws.research.settings import Settings
+from kws.research.teachers import mean_targets
 from kws.split import SPLITS
-from kws.targets import DistillError, Targets, teach
+from kws.targets import Targets, teach
 from kws.train import train
 from kws.trainer import Run, TrainConfig
 from kws.views import TrainingData, decode, training_data
@@ -183,17 +184,26 @@ class Study:
     def measure(
         self,
         *names: str,
-        kinds: tuple[str, ...] = KINDS,
         base: tuple[Measured, ...] | list[Measured] = (),
         snr_db: float | None = None,
         called: dict[str, str] | None = None,
     ) -> list[Measured]:
-        """Cost and quality of saved networks; ``snr_db`` adds noise to the test clips, ``called`` gives other titles."""
-        sets = {kind: self.sets[kind] for kind in kinds}
+        """Cost and quality of saved networks on the kinds of split that each was trained on.
+
+        ``snr_db`` adds noise to the test clips, ``called`` gives other titles.
+        """
+        sets = self.sets
         if snr_db is not None:
             sets = {kind: in_noise(self.clips, data, snr_db) for kind, data in sets.items()}
-        files = {n: {kind: [self.path(n, kind, seed) for seed in self.seeds(n)] for kind in kinds} for n in names}
+        files = {name: self._files(name) for name in names}
         return measure(titles(*names) | (called or {}), files, sets, base)
+
+    def _files(self, name: str) -> dict[str, list[Path]]:
+        """The checkpoints of all seeds by kind of split, of those kinds that the network was trained on."""
+        kinds = [kind for kind in KINDS if self.path(name, kind, 0).is_file()]
+        if not kinds:
+            raise NotTrained(f"{self.path(name, KINDS[0], 0)}: not there; train it first (Study.fit)")
+        return {kind: [self.path(name, kind, seed) for seed in self.seeds(name)] for kind in kinds}
 
     def judged(self, name: str, kind: str, seed: int = 0):
         """Probabilities and labels, both (clips,), of a saved network on its test clips."""
@@ -229,16 +239,3 @@ def _title(name: str, kind: str, seed: int, names: Sequence[str], kinds: Sequenc
     """What tells one training from others: without what all have in common."""
     parts = [titles(name)[name]] * (len(names) > 1) + [kind] * (len(kinds) > 1)
     return ", ".join([*parts, f"seed {seed}"])
-
-
-def mean_targets(targets: Sequence[Targets]) -> Targets:
-    """Of several teachers for the same clips: the mean of their logits, and the layers of the first.
-
-    Raises ``DistillError`` for none, or for targets of another split, front end or shape.
-    """
-    if len({(said.split, said.n_mels, said.logits.shape) for said in targets}) != 1:
-        raise DistillError(f"{len(targets)} targets, which must be one or more, of the same split, views and front end")
-    if len(targets) == 1:
-        return targets[0]
-    logits = torch.stack([said.logits for said in targets]).mean(0)
-    return replace(targets[0], logits=logits, key=fingerprint([said.key for said in targets]))
