@@ -1,5 +1,6 @@
 """A tiny corpus of tones, and the real recordings where they lie beside the checkout."""
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -24,6 +25,8 @@ SHARED = ROOT.parent / "shared" / "speech_commands"
 STEPS = CRNNConfig(
     pool=(2, 5), channels=4, kernel=(6, 4), stride=(3, 2), hidden=8, layers=1
 )  # a small network of streams
+SIGNS = {sign: [i] for i, sign in enumerate("_^$ abdehijklmnoprstuvwzæðŋɐɑɔəɚɛɜɡɪɫɹɾʃʊʌʒʔˈˌːθfxᵻ\u0329")}  # noqa: RUF001
+SAMPLES = 100  # of noise for each id of a voice
 SHAPES = {
     "one layer": CRNNConfig(rnn="rnn", kernel=(5, 8), layers=1),
     "pooled": CRNNConfig(pool=(2, 5), channels=4, kernel=(6, 4), stride=(3, 2), norm=True, relu=True, hidden=12),
@@ -141,3 +144,44 @@ def tones() -> Sounds:
     keyword, other = burst(3000, 0.3, 0.7), burst(300, 0.2, 0.6)
     noise = (1000 * torch.randn(48_000, generator=torch.Generator().manual_seed(0))).to(torch.int16)
     return Sounds([Word(keyword, *word_bounds(keyword))], [Word(other, *word_bounds(other))], [], [noise])
+
+
+def write_voice(path, speakers=1):
+    """A voice that says ``SAMPLES`` samples of noise for each id, times the length scale; as quiet as its speaker's number is high."""
+    import onnx
+    from onnx import TensorProto, helper
+
+    inputs = [
+        helper.make_tensor_value_info("input", TensorProto.INT64, [1, "n"]),
+        helper.make_tensor_value_info("input_lengths", TensorProto.INT64, [1]),
+        helper.make_tensor_value_info("scales", TensorProto.FLOAT, [3]),
+    ]
+    nodes = [
+        helper.make_node("Gather", ["scales", "one"], ["scale"]),
+        helper.make_node("Cast", ["input_lengths"], ["ids"], to=TensorProto.FLOAT),
+        helper.make_node("Mul", ["ids", "samples"], ["length"]),
+        helper.make_node("Mul", ["length", "scale"], ["scaled"]),
+        helper.make_node("Cast", ["scaled"], ["shape"], to=TensorProto.INT64),
+        helper.make_node("ConstantOfShape", ["shape"], ["silence"]),
+        helper.make_node("RandomNormalLike", ["silence"], ["noise"]),
+    ]
+    constants = [
+        helper.make_tensor("one", TensorProto.INT64, [1], [1]),
+        helper.make_tensor("samples", TensorProto.FLOAT, [1], [SAMPLES]),
+    ]
+    if speakers > 1:
+        inputs.append(helper.make_tensor_value_info("sid", TensorProto.INT64, [1]))
+        nodes += [
+            helper.make_node("Cast", ["sid"], ["number"], to=TensorProto.FLOAT),
+            helper.make_node("Pow", ["tenth", "number"], ["gain"]),
+            helper.make_node("Mul", ["noise", "gain"], ["output"]),
+        ]
+        constants.append(helper.make_tensor("tenth", TensorProto.FLOAT, [1], [0.1]))
+    else:
+        nodes.append(helper.make_node("Identity", ["noise"], ["output"]))
+    output = helper.make_tensor_value_info("output", TensorProto.FLOAT, ["m"])
+    graph = helper.make_graph(nodes, "voice", inputs, [output], constants)
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), path)
+    config = {"audio": {"sample_rate": 22050}, "num_speakers": speakers, "phoneme_id_map": SIGNS}
+    path.with_name(f"{path.name}.json").write_text(json.dumps(config))
+    return path

@@ -95,10 +95,11 @@ class Hearing:
     def hear(self, listeners: dict[str, Callable], scenes: Iterable[str]) -> None:
         """Let each listener hear each scene, unless it did before, on every core."""
         missing = [(name, scene) for scene in scenes for name in listeners if (name, scene) not in self._said]
+        streams = self.scenes  # made here, not by each worker
 
         def say(job: tuple[str, str]) -> np.ndarray:
             name, scene = job
-            return listeners[name](self.scenes[scene].waveform)
+            return listeners[name](streams[scene].waveform)
 
         self._said |= zip(missing, in_order(say, missing, "hearing", "stream", progress=bool(missing)), strict=True)
 

@@ -8,8 +8,8 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from kws.data.audio import SAMPLE_RATE, read_audio, to_float
-from kws.data.corpus import load_noises
+from kws.data.audio import SAMPLE_RATE, to_float
+from kws.data.corpus import load_noises, readable
 from kws.data.jobs import in_order
 from kws.data.storage import cached, fingerprint
 from kws.research.settings import EFFORTS, Settings
@@ -111,7 +111,7 @@ def _kept(part: TalkPart, keyword: str) -> dict:
 def talk_scene(settings: Settings, keyword: str, seed: int = 3) -> Scene:
     """Talk without the keyword, for false alarms: every sound file below ``settings.talk``, or synthetic phrases of other voices."""
     if settings.talk:
-        return in_a_row([read_audio(path) for path in sound_files(settings.talk)])
+        return in_a_row([waveform for _, waveform in readable(sound_files(settings.talk))])
     minutes = EFFORTS[settings.effort].stand_in_minutes
     part = TalkPart(Path(settings.cache) / f"talk-{keyword}-alarms.pt", minutes, 0, seed, FEW_SPEAKERS)
     return in_a_row([0.3 * to_float(phrase) for phrase in _talk([part], keyword).phrases])

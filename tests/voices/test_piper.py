@@ -4,11 +4,9 @@ import ctypes
 import json
 
 import numpy as np
-import onnx
 import pytest
 import torch
-from kws.research.stream_ladder import _talk
-from onnx import TensorProto, helper
+from conftest import SAMPLES, SIGNS, write_voice
 
 from kws.data.corpus import CorpusError
 from kws.voices.espeak import Espeak
@@ -16,47 +14,6 @@ from kws.voices.find import find_voices
 from kws.voices.piper import NeuralVoice, ipa
 from kws.voices.synthetic import COMMON_WORDS
 from kws.voices.talk import CONSONANTS, VOWELS, WORDS, synthetic_talk
-
-SIGNS = {sign: [i] for i, sign in enumerate("_^$ abdehijklmnoprstuvwzæðŋɐɑɔəɚɛɜɡɪɫɹɾʃʊʌʒʔˈˌːθfxᵻ\u0329")}
-SAMPLES = 100  # of noise for each id
-
-
-def write_voice(path, speakers=1):
-    """A voice that says ``SAMPLES`` samples of noise for each id, times the length scale; as quiet as its speaker's number is high."""
-    inputs = [
-        helper.make_tensor_value_info("input", TensorProto.INT64, [1, "n"]),
-        helper.make_tensor_value_info("input_lengths", TensorProto.INT64, [1]),
-        helper.make_tensor_value_info("scales", TensorProto.FLOAT, [3]),
-    ]
-    nodes = [
-        helper.make_node("Gather", ["scales", "one"], ["scale"]),
-        helper.make_node("Cast", ["input_lengths"], ["ids"], to=TensorProto.FLOAT),
-        helper.make_node("Mul", ["ids", "samples"], ["length"]),
-        helper.make_node("Mul", ["length", "scale"], ["scaled"]),
-        helper.make_node("Cast", ["scaled"], ["shape"], to=TensorProto.INT64),
-        helper.make_node("ConstantOfShape", ["shape"], ["silence"]),
-        helper.make_node("RandomNormalLike", ["silence"], ["noise"]),
-    ]
-    constants = [
-        helper.make_tensor("one", TensorProto.INT64, [1], [1]),
-        helper.make_tensor("samples", TensorProto.FLOAT, [1], [SAMPLES]),
-    ]
-    if speakers > 1:
-        inputs.append(helper.make_tensor_value_info("sid", TensorProto.INT64, [1]))
-        nodes += [
-            helper.make_node("Cast", ["sid"], ["number"], to=TensorProto.FLOAT),
-            helper.make_node("Pow", ["tenth", "number"], ["gain"]),
-            helper.make_node("Mul", ["noise", "gain"], ["output"]),
-        ]
-        constants.append(helper.make_tensor("tenth", TensorProto.FLOAT, [1], [0.1]))
-    else:
-        nodes.append(helper.make_node("Identity", ["noise"], ["output"]))
-    output = helper.make_tensor_value_info("output", TensorProto.FLOAT, ["m"])
-    graph = helper.make_graph(nodes, "voice", inputs, [output], constants)
-    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), path)
-    config = {"audio": {"sample_rate": 22050}, "num_speakers": speakers, "phoneme_id_map": SIGNS}
-    path.with_name(f"{path.name}.json").write_text(json.dumps(config))
-    return path
 
 
 @pytest.fixture
@@ -156,31 +113,3 @@ def test_the_talk_of_a_voice_is_all_its_own(voice):
     alone = synthetic_talk("happy", 0.5, 40, progress=False)
     assert np.mean([high(k) > 0.15 for k in talk.keywords]) > 0.7  # the others are heard by a dull microphone
     assert not any(high(k) > 0.15 for k in alone.keywords)
-
-
-def test_half_of_the_talk_is_theirs_and_kept(voice, tmp_path, monkeypatch):
-    """Two voices say a quarter each, espeak-ng the rest in two parts; what is said is found again, part by part."""
-    monkeypatch.setattr("kws.research.stream_ladder.PART_MINUTES", 0.21)
-    other = write_voice(tmp_path / "other.onnx", speakers=2)
-    cache = tmp_path / "cache"
-
-    def times() -> dict[str, int]:
-        return {path.stem.removeprefix("talk-happy-"): path.stat().st_mtime_ns for path in sorted(cache.glob("talk-*"))}
-
-    talk = _talk("happy", 0.8, 8, [voice, other], cache)
-    assert len(talk.keywords) == 8
-    kept = {name: torch.load(cache / f"talk-happy-{name}.pt")["value"] for name in times()}
-    assert {name: len(said["keywords"]) for name, said in kept.items()} == {"0-0": 2, "0-1": 2, "1-0": 2, "2-0": 2}
-    for said in kept.values():
-        assert sum(map(len, said["phrases"])) / 16_000 == pytest.approx(12, abs=5)
-    assert not torch.equal(kept["0-0"]["keywords"][0], kept["0-1"]["keywords"][0])
-    (cache / "talk-happy-1-0.pt").unlink()
-    before = times()
-    again = _talk("happy", 0.8, 8, [voice, other], cache)
-    assert before.items() < times().items()
-    assert all(torch.equal(a, b) for a, b in zip(talk.phrases, again.phrases, strict=True))
-    described = other.with_name("other.onnx.json")
-    described.write_text(described.read_text() + " ")  # another file, another voice
-    before = times()
-    _talk("happy", 0.8, 8, [voice, other], cache)
-    assert {name for name, time in times().items() if time != before[name]} == {"2-0"}
