@@ -44,7 +44,8 @@ def summary_table(
         for scene in scenes:
             p = found[scene]
             missed = "{:.1%} [{:.1%}, {:.1%}]".format(p.miss_rate, *p.miss_interval)
-            lines.append([name, scene, missed, p.false_alarms, alarms, f"{p.median_delay:.2f} s"])
+            delay = f"{p.median_delay:.2f} s" if p.misses < p.keywords else ""
+            lines.append([name, scene, missed, p.false_alarms, alarms, delay])
     heads = ["network", "SNR", "keywords missed", "false alarms in the stream", "an hour of talk", "median delay"]
     return tabulate(lines, heads, disable_numparse=True)
 
