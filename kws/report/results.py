@@ -18,6 +18,7 @@ from kws.report.tables import BARS
 from kws.report.timing import Latency
 from kws.research import conditions
 from kws.research.measured import Measured, Quality
+from kws.research.records import read_record
 from kws.research.study import KINDS, Study
 from kws.split import SUBSETS, shared_speakers
 from kws.targets import Targets
@@ -90,7 +91,7 @@ def base_by_seed(study: Study, name: str = "base") -> list[Row]:
             areas = {"au_fa_fr": cell(au_fa_fr(p, y), ".2e"), "one_minus_auc": cell(area, ".6f")}
             areas |= {"au_fa_fr_at_sc_prevalence": cell(at_prevalence(area), ".2e")}
             errors = {"errors_at_half_percent": cell(((p >= 0.5) != y).mean(), ".2%")}
-            record = study.curves(name, kinds=(kind,)).get(f"{kind}, seed {seed}")
+            record = read_record(study.path(name, kind, seed))
             kept = record.best_epoch if record else ""
             rows.append({"split": kind, "seed": seed, **areas, **errors, "epoch_kept": kept})
     return rows

@@ -2,16 +2,23 @@
 
 from collections.abc import Sequence
 
-from kws.report.columns import Row, called, point_columns
+from kws.report.columns import Row, called, cell, point_columns
 from kws.report.stream_tables import CLIP_BASE_MACS
+from kws.report.timing import StreamCost
 from kws.research.hearing import Equality, Saved
 from kws.research.networks import STREAMS
 from kws.research.stream_choice import SHOWN, Choice
 from kws.streaming.scoring import WorkingPoint, threshold_for
 
 
+def listener_columns(title: str) -> Row:
+    """Network and seed of a listener, by its title: "streaming_base, seed 0"."""
+    name, _, seed = title.partition(", seed ")
+    return {"network": called(name), "seed": seed}
+
+
 def stream_columns(title: str) -> Row:
-    """SNR and kind of a stream of ``kws.research.hearing``, by its title: "10 dB", "10 dB, near words", "talk"."""
+    """SNR and kind of a stream, by its title: "10 dB", "10 dB, near words", "talk"."""
     snr_db, in_noise, kind = title.partition(" dB")
     if not in_noise:
         return {"snr_db": "", "stream": title}
@@ -35,13 +42,11 @@ def stream_sounds(choice: Choice) -> list[Row]:
 
 def stream_validation(choice: Choice) -> list[Row]:
     """Working points on validation, when seeds and thresholds were chosen."""
-    rows = []
-    for title, points in choice.validation.items():
-        name, _, seed = title.partition(", seed ")
-        for most, point in zip(SHOWN, points, strict=True):
-            which = {"network": called(name), "seed": seed, "at_most_per_hour": f"{most:g}"}
-            rows.append(which | point_columns(point))
-    return rows
+    return [
+        listener_columns(listener) | {"at_most_per_hour": f"{most:g}"} | point_columns(point)
+        for listener, points in choice.validation.items()
+        for most, point in zip(SHOWN, points, strict=True)
+    ]
 
 
 def stream_seed_chosen(choice: Choice) -> list[Row]:
@@ -49,35 +54,38 @@ def stream_seed_chosen(choice: Choice) -> list[Row]:
     return [{"network": called(name), "seed": choice.seeds[name]} for name in STREAMS if name in choice.seeds]
 
 
-def points(curves: dict[str, Sequence[WorkingPoint]], allowed: Sequence[float] = SHOWN) -> list[Row]:
-    """Working points of ``Hearing.ways`` or ``Hearing.every_seed``, at thresholds chosen on the stream itself."""
-    rows = []
-    for title, curve in curves.items():
-        name, is_seed, rest = title.partition(", seed ")
-        seed, _, stream = rest.partition(", ")
-        which = {"network": called(name), "seed": seed, **stream_columns(stream)} if is_seed else {"way": title}
-        rows += fewest_missed(which, curve, allowed)
-    return rows
+def three_ways(curves: dict[str, Sequence[WorkingPoint]], allowed: Sequence[float] = (0.5, 5, 50)) -> list[Row]:
+    """Working points of ``Hearing.ways``, at thresholds chosen on the stream itself."""
+    return [row for way, curve in curves.items() for row in fewest_missed({"way": way}, curve, allowed)]
 
 
-def shipped(found: dict[str, WorkingPoint]) -> list[Row]:
+def stream_test(curves: dict[tuple[str, str], Sequence[WorkingPoint]]) -> list[Row]:
+    """Working points of every seed (``Hearing.curves``), at thresholds chosen on the stream itself."""
+    return [
+        row
+        for (listener, group), curve in curves.items()
+        for row in fewest_missed(listener_columns(listener) | stream_columns(group), curve)
+    ]
+
+
+def shipped(found: dict[tuple[str, str], WorkingPoint]) -> list[Row]:
     """Working points of ``Hearing.shipped``, at the thresholds chosen on validation."""
-    rows = []
-    for title, point in found.items():
-        name, _, stream = title.partition(", ")
-        rows.append({"network": called(name), **stream_columns(stream), **point_columns(point)})
-    return rows
+    return [
+        {"network": called(name)} | stream_columns(scene) | point_columns(point)
+        for (name, scene), point in found.items()
+    ]
 
 
-def two_stages(fixed: dict[str, WorkingPoint], curves: dict[str, Sequence[WorkingPoint]]) -> list[Row]:
+def two_stages(
+    fixed: dict[str, WorkingPoint], shares: dict[str, float], curves: dict[str, Sequence[WorkingPoint]]
+) -> list[Row]:
     """Working points of ``Hearing.two_stages``: at the shipped threshold, then at those chosen on the stream itself."""
     rows = []
-    for title, point in fixed.items():
-        stream, _, share = title.partition(" (the base computes ")
-        which = stream_columns(stream) | {"base_computes_percent": share.rstrip("%)"), "at_most_per_hour": ""}
-        rows.append(which | point_columns(point))
-    for title, curve in curves.items():
-        rows += fewest_missed(stream_columns(title) | {"base_computes_percent": ""}, curve)
+    for scene, point in fixed.items():
+        share = {"base_computes_percent": cell(shares[scene], ".1%"), "at_most_per_hour": ""}
+        rows.append(stream_columns(scene) | share | point_columns(point))
+    for group, curve in curves.items():
+        rows += fewest_missed(stream_columns(group) | {"base_computes_percent": ""}, curve)
     return rows
 
 
@@ -99,9 +107,9 @@ def stream_files(saved: Sequence[Saved]) -> list[Row]:
     return rows
 
 
-def stream_time(costs: dict[tuple[str, float], float]) -> list[Row]:
-    """Milliseconds for a second of sound, by file and seconds a chunk."""
+def stream_time(costs: Sequence[StreamCost]) -> list[Row]:
+    """Milliseconds for a second of sound, by file and length of a chunk."""
     return [
-        {"file": file, "chunk_ms": f"{chunk * 1e3:.0f}", "ms_for_a_second": f"{cost:.2f}"}
-        for (file, chunk), cost in costs.items()
+        {"file": c.stream, "chunk_ms": f"{c.chunk * 1e3:.0f}", "ms_for_a_second": f"{c.milliseconds:.2f}"}
+        for c in costs
     ]

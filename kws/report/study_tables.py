@@ -15,6 +15,7 @@ from kws.metrics import at_prevalence, au_fa_fr, one_minus_auc
 from kws.research.conditions import noise_alone
 from kws.research.measured import Quality, quality
 from kws.research.networks import titles
+from kws.research.records import read_record
 from kws.research.study import KINDS, Study
 from kws.split import SUBSETS, shared_speakers
 from kws.targets import Targets
@@ -48,7 +49,7 @@ def seeds_table(study: Study, name: str) -> str:
         for seed in study.seeds(name):
             p, y = study.judged(name, kind, seed)
             area = one_minus_auc(p, y)
-            record = study.curves(name, kinds=(kind,)).get(f"{kind}, seed {seed}")
+            record = read_record(study.path(name, kind, seed))
             kept = record.best_epoch if record else ""
             errors = f"{((p >= 0.5) != y).mean():.2%}"
             rows.append([kind, seed, au_fa_fr(p, y), area, at_prevalence(area), errors, kept])

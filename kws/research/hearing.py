@@ -79,7 +79,7 @@ class Hearing:
     @cached_property
     def groups(self) -> dict[str, list[str]]:
         """The streams with near words or without, each with the talk: on these thresholds are varied."""
-        return {name: [name, TALK] for snr in NEAR_SNRS_DB for name in (f"{snr} dB", f"{snr} dB, {NEAR}")}
+        return {name: [name, TALK] for end in ("", f", {NEAR}") for name in (f"{snr} dB{end}" for snr in NEAR_SNRS_DB)}
 
     @property
     def judged(self) -> list[str]:
