@@ -48,7 +48,7 @@ def tone(frequency: float, samples: int = 16_000, noise: float = 0.02, seed: int
 
 
 def write_tone_corpus(folder: Path, speakers: int = 20, takes: int = 2) -> Path:
-    """Words that differ in pitch: ``low``, ``high`` and ``rise``, some clips shorter than a second, wav and flac mixed."""
+    """Words that differ in pitch: ``low``, ``high`` and ``rise``, some shorter than a second, wav and flac mixed."""
     words = {"low": 300.0, "high": 1500.0, "rise": 700.0}
     for i in range(speakers):
         for word, frequency in words.items():

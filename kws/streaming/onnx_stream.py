@@ -1,8 +1,8 @@
 """A saved ONNX stream at work: chunks of any length are cut into steps, with NumPy and ONNX Runtime alone.
 
 The graph takes the samples of one step and the state, and gives the probability and the next state. The names and
-shapes of the states are the graph's own inputs; what they start as is in its metadata "kws", as is the rest that is
-not in the graph. ``frames`` is full of ``silence``. Whoever writes another client needs to know two things more:
+shapes of the states are the graph's own inputs. What they start as is in its metadata "kws"; ``frames`` is full of
+``silence``. Whoever writes another client needs to know two things more:
 
 - A stream begins with ``step_samples - first_sample % step_samples`` zeros, so that calls end where steps do.
 - Its first ``early_steps`` calls overlap the silence before it. Of these the states ``samples`` and ``frames`` go on,

@@ -8,7 +8,7 @@ from kws.views import decode
 
 
 def test_frame_labels():
-    """A keyword from 1.0 to 1.5 s: neither until 0.1 s after it, keyword until 0.45 s, neither until 1.1 s after its end."""
+    """Of a keyword from 1.0 to 1.5 s: ignored until 1.6 s, keyword until 1.95 s, neither until 2.6 s."""
     labels = frame_labels([(1.0, 1.5)], 401)
     expected = [0] * 100 + [IGNORED] * 60 + [1] * 35 + [IGNORED] * 10 + [OVER] * 55 + [0] * 141
     assert labels.tolist() == expected

@@ -32,7 +32,7 @@ def silence(seconds: float) -> torch.Tensor:
 
 
 def test_cut_at_pauses():
-    """1.5 s, a pause and 1.2 s are two phrases; 0.5 s, a pause and 0.5 s stay one of 1.3 s; 0.1 s between is no pause, and 50 ms alone no phrase."""
+    """Long ones are parted at pauses, short ones stay together. 0.1 s of silence is no pause, 50 ms of sound no phrase."""
     lengths = [
         [round(len(p) / 16_000, 1) for p in cut_at_pauses(torch.cat(parts))]
         for parts in (
@@ -48,7 +48,7 @@ def test_cut_at_pauses():
 
 
 def test_speech_without_a_pause_is_cut_where_it_is_quietest():
-    """Noise 30 dB below the speech hides every pause; the only cut of 8.3 s is in the pause that is away from the ends."""
+    """Noise hides every pause; the only cut of 8.3 s is in the pause that is away from the ends."""
     spoken = torch.cat([tone(200, 1), silence(0.3), tone(200, 3), silence(0.3), tone(200, 3.7)])
     noisy = spoken + 0.01 * torch.randn(len(spoken), generator=torch.Generator().manual_seed(0))
     first, second = cut_at_pauses(noisy)
@@ -89,7 +89,7 @@ def test_phrases_are_kept_until_a_file_is_added(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("way", ["altered_share", "talk_share", "splice_share"])
 def test_recorded_speech_in_scenes(way):
-    """Words are 300 Hz, talk 600 Hz, the keyword 3,000 Hz, recordings 1,500 Hz: that sounds, in all three ways, and is what it takes the place of."""
+    """Each kind of speech has its frequency: that of recordings sounds in all three ways, in place of another."""
     as_word = [Word((32767 * tone(hertz, 0.5)).to(torch.int16), 0, 8_000) for hertz in (3000, 300)]
     talk, recorded = ((32767 * tone(hertz, 1.5)).to(torch.int16) for hertz in (600, 1500))
     sounds = Sounds(as_word[:1], as_word[1:], [talk], [torch.ones(48_000, dtype=torch.int16)], [recorded])

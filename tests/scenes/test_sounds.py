@@ -52,7 +52,7 @@ def test_sounds_are_those_of_the_chosen_clips(tone_corpus):
 
 
 def test_only_well_cut_keywords_are_altered():
-    """Of three half a second and one of 1 s, whose bounds are likely wrong, the three; of what has no usual length, all."""
+    """One twice as long as the others has wrong bounds, it is likely; where no length is usual, all are altered."""
     words = [Word(torch.zeros(16_000, dtype=torch.int16), 0, end) for end in (8_000, 8_500, 7_500, 16_000)]
     assert Sounds(words, [], [], []).clear == words[:3]
     assert Sounds([words[0], replace(words[0], end=80)], [], [], []).clear == [words[0], replace(words[0], end=80)]

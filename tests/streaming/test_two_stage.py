@@ -1,4 +1,4 @@
-"""The second stage says what it would say of the same second alone, when the first is sure; otherwise nothing. Cutting changes nothing."""
+"""When the first stage is sure, the second says what it would say alone; otherwise nothing. Cutting changes nothing."""
 
 import numpy as np
 import pytest
@@ -15,7 +15,7 @@ def stages(first="beyond", second="base_model"):
 
 
 def by_hand(first, second, wake, waveform):
-    """Every step anew: when the first stage was last sure, where the second therefore begins, and the mean of its last two probabilities."""
+    """Every step anew: when the first stage was last sure, where the second begins, the mean of what it said last."""
     size = second.step_samples
     heard = [first.first_sample + k * first.step_samples for k in range(1_000)]
     sure = stream(first, waveform, [])
@@ -57,7 +57,7 @@ def test_equal_to_each_step_by_hand(first, second, tmp_path):
 
 
 def test_the_committed_file_is_the_committed_streams(real_folder):
-    """Said in a row, real keywords wake the base, and most are detected at its threshold; other words mostly let it sleep."""
+    """Real keywords in a row wake the base, and most are detected; other words mostly let it sleep."""
     both = load_stream(WEIGHTS / "streaming_two_stage.pt")
     built = TwoStage(*(load_stream(WEIGHTS / f"streaming_{name}.pt") for name in ("small", "base")))
     asked = {}
