@@ -209,10 +209,14 @@ class Study:
         """Probabilities and labels, both (clips,), of a saved network on its test clips."""
         return judge_checkpoint(self.path(name, kind, seed), self.sets[kind])
 
+    def record(self, name: str, kind: str, seed: int) -> Record | None:
+        """Recipe and learning curve of one seed, if they were kept."""
+        return read_record(self.path(name, kind, seed))
+
     def curves(self, *names: str, kinds: tuple[str, ...] = KINDS) -> dict[str, Record]:
         """The learning curves that are known, by title."""
         jobs = [(name, kind, seed) for name in names for kind in kinds for seed in self.seeds(name)]
-        found = {_title(*job, names, kinds): read_record(self.path(*job)) for job in jobs}
+        found = {_title(*job, names, kinds): self.record(*job) for job in jobs}
         return {title: record for title, record in found.items() if record and record.history}
 
     def best_seed(self, name: str, kind: str = "published") -> int:
