@@ -9,6 +9,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 from itertools import count
 from typing import Any
 
@@ -40,6 +41,17 @@ def tick(amount: int = 1) -> None:
     """Say from inside a job that so much more of it is done, where ``in_order`` was told that jobs tick."""
     if _tick is not None:
         _tick(amount)
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Compute on one thread inside the block, or in the function that it decorates, so that the result is the same on every machine."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
 
 
 def in_order(
@@ -76,13 +88,12 @@ def _here(function, items, _workers, bar, size, ticks) -> Iterator[Any]:
     """In this process, on one thread."""
     global _tick
     for item in items:
-        threads, before = torch.get_num_threads(), _tick
-        torch.set_num_threads(1)
+        before = _tick
         _tick = bar.update if ticks else None
         try:
-            result = function(item)
+            with one_thread():
+                result = function(item)
         finally:
-            torch.set_num_threads(threads)
             _tick = before
         bar.update(0 if ticks else size(item))
         yield result
@@ -115,7 +126,8 @@ def _in_workers(function, items, workers, bar, size, ticks) -> Iterator[Any]:
             child.terminate()
         raise
     finally:
-        pool.shutdown(wait=False, cancel_futures=True)
+        # Waiting is short, as all is done or ended. Not waiting can leave workers that nobody tells to stop, if this process ends now.
+        pool.shutdown(cancel_futures=True)
         del _shared[number]
 
 

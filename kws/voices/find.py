@@ -3,7 +3,7 @@
 import json
 from pathlib import Path
 
-from kws.data.corpus import CorpusError
+from kws.data.corpus import CorpusError, visible_files
 from kws.voices.kokoro import KokoroVoice
 from kws.voices.piper import NeuralVoice
 
@@ -12,7 +12,7 @@ Voice = NeuralVoice | KokoroVoice
 
 def find_voices(folder: str | Path) -> list[Path]:
     """The voices below a folder, each an ``.onnx`` beside an ``.onnx.json``. Raises ``CorpusError`` if there is none."""
-    found = sorted(path for path in Path(folder).rglob("*.onnx") if path.with_name(f"{path.name}.json").is_file())
+    found = [path for path in visible_files(folder, "**/*.onnx") if path.with_name(f"{path.name}.json").is_file()]
     if not found:
         raise CorpusError(f"{folder}: no voice of Piper or Kokoro below it, which is NAME.onnx beside NAME.onnx.json")
     return found
@@ -29,4 +29,4 @@ def open_voice(path: Path) -> Voice:
 
 def files_of(path: Path) -> list[Path]:
     """The files that make a voice."""
-    return [path, path.with_name(f"{path.name}.json"), *sorted(path.parent.glob("*.bin"))]
+    return [path, path.with_name(f"{path.name}.json"), *visible_files(path.parent, "*.bin")]

@@ -13,7 +13,7 @@ import torchaudio
 from torch import Tensor
 
 from kws.data.audio import SAMPLE_RATE
-from kws.data.corpus import CorpusError
+from kws.data.corpus import CorpusError, visible_files
 from kws.voices.piper import IPA, STEP, ipa, open_session
 
 RATE = 24_000  # Hz, of what it says
@@ -52,7 +52,7 @@ class KokoroVoice:
                 for letter, i in json.loads(path.with_name(f"{path.name}.json").read_text())["vocab"].items()
             }
             self.styles = [
-                np.fromfile(file, np.float32).reshape(-1, STYLE) for file in sorted(path.parent.glob("*.bin"))
+                np.fromfile(file, np.float32).reshape(-1, STYLE) for file in visible_files(path.parent, "*.bin")
             ]
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             raise CorpusError(

@@ -11,9 +11,10 @@ from conftest import SAMPLES, SIGNS, write_voice
 from kws.data.corpus import CorpusError
 from kws.voices.espeak import Espeak
 from kws.voices.find import find_voices
+from kws.voices.phonemes import CONSONANTS, VOWELS
 from kws.voices.piper import NeuralVoice, ipa
-from kws.voices.synthetic import COMMON_WORDS
-from kws.voices.talk import CONSONANTS, VOWELS, WORDS, synthetic_talk
+from kws.voices.talk import synthetic_talk
+from kws.voices.words import COMMON_WORDS, WORDS
 
 
 @pytest.fixture

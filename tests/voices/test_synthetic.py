@@ -1,14 +1,22 @@
-import numpy as np
+import multiprocessing
+
 import pytest
 import soundfile
 import torch
 
 from kws.data.audio import to_float
 from kws.data.corpus import CorpusError, load_clips
-from kws.voices.espeak import Espeak
-from kws.voices.synthetic import SyntheticConfig, similar_words, synthetic_corpus
+from kws.voices import SyntheticConfig, synthetic_corpus
 
 SMALL = SyntheticConfig(clips=90, speakers=20)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _short_noises():
+    """Of 3 s, not a minute: they take most of the time."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("kws.voices.synthetic.NOISE_SAMPLES", 48_000)
+        yield
 
 
 @pytest.fixture(scope="module")
@@ -41,26 +49,65 @@ def test_same_seed_same_sound(sheila, tmp_path):
 
 def test_it_is_made_once(sheila, monkeypatch):
     folder, corpus = sheila
-    monkeypatch.setattr("kws.voices.find.synthetic._clips", lambda *_: pytest.fail("made again"))
+    monkeypatch.setattr("kws.voices.synthetic._speak", lambda *_: pytest.fail("made again"))
     assert synthetic_corpus("Sheila ", folder, SMALL, progress=False).clips == corpus.clips
 
 
-def test_an_interrupted_making_starts_anew(sheila, tmp_path, monkeypatch):
+def content(corpus) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in [*(c.path for c in corpus.clips), *corpus.noise_paths]}
+
+
+@pytest.mark.parametrize(("jobs", "threads"), [(1, 2), (3, 1)])
+def test_the_same_bytes_whatever_the_jobs_and_threads(sheila, tmp_path, monkeypatch, jobs, threads):
+    monkeypatch.setenv("KWS_JOBS", str(jobs))
+    torch.set_num_threads(threads)
+    try:
+        assert content(synthetic_corpus("sheila", tmp_path, SMALL, progress=False)) == content(sheila[1])
+        assert torch.get_num_threads() == threads
+    finally:
+        torch.set_num_threads(1)
+
+
+def test_two_processes_at_once_end_with_one_whole_corpus(sheila, tmp_path):
+    context = multiprocessing.get_context("fork")
+    both = [
+        context.Process(target=synthetic_corpus, args=("sheila", tmp_path, SMALL, False), daemon=False)
+        for _ in range(2)
+    ]
+    for process in both:
+        process.start()
+    for process in both:
+        process.join()
+    assert [process.exitcode for process in both] == [0, 0]
+    assert len(list(tmp_path.iterdir())) == 1
+    assert content(synthetic_corpus("sheila", tmp_path, SMALL, progress=False)) == content(sheila[1])
+
+
+def test_an_interrupted_making_starts_anew(tmp_path, monkeypatch):
     real = soundfile.write
     written = []
 
-    def stop(path, *rest):
+    def stop(*arguments, **options):
         if len(written) == 30:
             raise KeyboardInterrupt
-        written.append(path)
-        real(path, *rest)
+        written.append(1)
+        real(*arguments, **options)
 
+    monkeypatch.setenv("KWS_JOBS", "1")
     monkeypatch.setattr("soundfile.write", stop)
     with pytest.raises(KeyboardInterrupt):
         synthetic_corpus("sheila", tmp_path, SMALL, progress=False)
     monkeypatch.undo()
     assert len(synthetic_corpus("sheila", tmp_path, SMALL, progress=False).clips) == 90
     assert len(list(tmp_path.iterdir())) == 1
+
+
+def test_a_corpus_that_lacks_clips_is_not_used(tmp_path):
+    corpus = synthetic_corpus("sheila", tmp_path, SMALL, progress=False)
+    for clip in corpus.clips[12:]:
+        clip.path.unlink()
+    with pytest.raises(CorpusError, match="12 of its 90 clips are there: remove it"):
+        synthetic_corpus("sheila", tmp_path, SMALL, progress=False)
 
 
 def test_any_keyword(tmp_path):
@@ -87,19 +134,3 @@ def _clips_words(folder, keyword):
 def test_impossible_keywords(tmp_path, keyword, message):
     with pytest.raises(CorpusError, match=message):
         synthetic_corpus(keyword, tmp_path, SMALL, progress=False)
-
-
-@pytest.mark.parametrize("swaps", [1, 2])
-def test_similar_words_differ_in_so_many_phonemes(swaps):
-    phonemes = Espeak().phonemes("sheila")
-    assert [p.strip("'") for p in phonemes] == ["S", "i:", "l", "@"]
-    words = similar_words(phonemes, 8, swaps, np.random.default_rng(0))
-    assert len({tuple(word) for word in words}) == 8
-    for word in words:
-        assert sum(a != b for a, b in zip(word, phonemes, strict=True)) == swaps
-        assert word[1].startswith("'")  # the stress stays
-
-
-def test_unknown_voice():
-    with pytest.raises(ValueError, match="no voice 'xx\\+f1'"):
-        Espeak().say(["S"], "xx+f1", 160, 50, 50)

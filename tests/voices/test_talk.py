@@ -5,8 +5,9 @@ import pytest
 import torch
 
 from kws.voices import talk as talk_module
-from kws.voices.synthetic import Mouth
-from kws.voices.talk import _holds, synthetic_talk
+from kws.voices.phonemes import holds
+from kws.voices.speakers import Mouth
+from kws.voices.talk import synthetic_talk
 
 
 @pytest.mark.parametrize("keyword", ["happy", "hey_computer"])
@@ -24,7 +25,7 @@ def test_talk_never_says_the_keyword_and_its_keywords_do(keyword, monkeypatch):
     talk = synthetic_talk(keyword, 0.3, keywords=2, progress=False)
     sound = Mouth(np.random.default_rng(0)).espeak.phonemes(keyword.replace("_", " "))
     assert len(told) == len(talk.phrases) + 2
-    assert not any(_holds(phonemes, sound) for phonemes in told[:-2])
+    assert not any(holds(phonemes, sound) for phonemes in told[:-2])
     assert told[-2:] == [sound, sound]
     assert sum(map(len, talk.phrases)) >= 0.3 * 60 * 16_000
     assert all(p.dtype == torch.int16 and p.abs().max() > 1_000 for p in talk.phrases + talk.keywords)
@@ -32,10 +33,11 @@ def test_talk_never_says_the_keyword_and_its_keywords_do(keyword, monkeypatch):
     assert all(torch.equal(a, b) for a, b in zip(talk.phrases, again.phrases, strict=True))
 
 
-def test_a_phrase_holds_the_keyword_across_words_and_whatever_the_stress():
-    sound = ["h", "'a", "p", "i"]
-    assert _holds(["@", "n", "h", "a", "p", "i", "t"], sound)
-    assert _holds(["h", "'a", "p", "i:"], sound)  # a homophone in some accents
-    assert not _holds(["h", "a", "p"], sound)
-    assert _holds(["d", "A:", "g"], ["d", "'0", "g"])  # a neural voice has one vowel for both
-    assert not _holds(["h", "a", "t", "p", "i"], sound)
+def test_the_same_sound_whatever_the_threads():
+    """A spectrum on two threads differs by a bit here and there."""
+    said = []
+    for threads in (1, 2):
+        torch.set_num_threads(threads)
+        said.append(synthetic_talk("happy", 0.3, keywords=2, seed=1, progress=False))
+    torch.set_num_threads(1)
+    assert all(torch.equal(a, b) for a, b in zip(said[0].phrases, said[1].phrases, strict=True))
