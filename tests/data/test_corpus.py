@@ -7,9 +7,10 @@ import soundfile
 import torch
 from conftest import tone
 
+from kws.data import audio
 from kws.data.audio import AudioError, fit_to_length, read_audio, to_float, to_int16
 from kws.data.corpus import CorpusError, find_sound_files, folder_corpus, load_clips, load_noises, recorded_noises
-from kws.views import decode, noise_alone
+from kws.views import decode
 
 
 def test_folder_corpus(tone_corpus):
@@ -165,8 +166,24 @@ def test_a_bad_noise_is_named_and_the_others_used(tone_folder, tmp_path, capsys)
     assert [len(noise) for noise in load_noises(corpus)] == [48_000, 21_000]
     assert "left out: " in (told := capsys.readouterr().out)
     assert "bad.wav" in told
-    assert list(noise_alone(corpus)) == ["hiss", "short"]
+    assert [path.stem for path in recorded_noises(corpus)] == ["hiss", "short"]
     for path in corpus.noise_paths:
         path.write_text("no")
     with pytest.raises(CorpusError, match=r"none of the 3 sound files can be read; the first: .*bad\.wav"):
         load_noises(corpus)
+
+
+def test_any_exception_of_a_file_is_its_reason(tone_corpus, monkeypatch):
+    """Whatever is raised while it is read: the file is named, the others are used."""
+    real = audio.wav_samples
+
+    def some_fail(file):
+        if "00000004_nohash_1" in file.name:
+            raise MemoryError("array is too big")
+        return real(file)
+
+    monkeypatch.setattr(audio, "wav_samples", some_fail)
+    loaded = load_clips(tone_corpus, progress=False)
+    assert len(loaded.corpus.clips) == 117
+    assert len(loaded.messages) == 3
+    assert all("00000004_nohash_1" in message and "array is too big" in message for message in loaded.messages)
