@@ -5,12 +5,14 @@ One thread each, because sums on several threads come in another order: so the r
 
 import multiprocessing
 import os
+import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from itertools import count
+from multiprocessing import connection
 from typing import Any
 
 import torch
@@ -147,6 +149,13 @@ def _start_worker() -> None:
     global _worker
     _worker = True
     torch.set_num_threads(1)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    """Else workers of a killed process would wait for jobs for ever, and keep its locks."""
+    connection.wait([multiprocessing.parent_process().sentinel])
+    os._exit(1)
 
 
 def _work(number: int, item: Any) -> Any:

@@ -93,3 +93,47 @@ def test_a_count_that_is_none_is_refused(monkeypatch, wanted):
     monkeypatch.setenv("KWS_JOBS", wanted)
     with pytest.raises(ValueError, match="KWS_JOBS"):
         job_count()
+
+
+def test_a_child_process_that_ends_with_its_last_job_leaves_nobody(monkeypatch):
+    monkeypatch.setenv("KWS_JOBS", "2")
+    child = multiprocessing.get_context("fork").Process(target=lambda: list(in_order(abs, range(4), progress=False)))
+    child.start()
+    child.join(30)
+    hanging = child.is_alive()
+    child.kill()
+    assert not hanging
+
+
+def test_workers_end_with_a_killed_parent(tmp_path, monkeypatch):
+    monkeypatch.setenv("KWS_JOBS", "2")
+
+    def job(item: int) -> None:
+        (tmp_path / str(item)).write_text(str(os.getpid()))
+        time.sleep(30)
+
+    parent = multiprocessing.get_context("fork").Process(
+        target=lambda: list(in_order(job, range(2), progress=False)), daemon=False
+    )
+    parent.start()
+    assert wait_for(lambda: all((tmp_path / str(i)).is_file() and (tmp_path / str(i)).read_text() for i in range(2)))
+    parent.kill()
+    parent.join()
+    workers = [int((tmp_path / str(i)).read_text()) for i in range(2)]
+    assert wait_for(lambda: not any(runs(worker) for worker in workers))
+
+
+def wait_for(happened) -> bool:
+    end = time.time() + 20
+    while not happened() and time.time() < end:
+        time.sleep(0.05)
+    return happened()
+
+
+def runs(process: int) -> bool:
+    """Whether it is there, and no zombie that nobody has waited for."""
+    try:
+        with open(f"/proc/{process}/stat") as file:
+            return file.read().rsplit(")", 1)[1].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
