@@ -52,6 +52,7 @@ class Choice:
         material: by subset.
         validation: by network and seed, the point of fewest misses at each of ``SHOWN`` false alarms an hour.
         note: where it was not made by this very code, how.
+        given: which of voices, speech and embedding there were; None where that is not known.
     """
 
     seeds: dict[str, int]
@@ -60,6 +61,7 @@ class Choice:
     material: list[Material]
     validation: dict[str, list[WorkingPoint]]
     note: str = ""
+    given: list[str] | None = None
 
 
 def choose(study: "StreamStudy", runs: "dict[tuple[str, int], Run]", counts: list[int]) -> Choice:
@@ -73,12 +75,12 @@ def choose(study: "StreamStudy", runs: "dict[tuple[str, int], Run]", counts: lis
 
     heard = dict(zip(listeners, in_order(hear, list(listeners), "hearing validation", "model"), strict=True))
     seeds, thresholds = {}, {}
-    for name in {name for name, _ in heard if name in study.students}:
+    for name in study.students:
         best = min((seed for n, seed in heard if n == name), key=lambda seed: heard[name, seed][0].misses)
         seeds[name], thresholds[name] = best, heard[name, best][0].threshold
     subsets = [material_of(subset, study.sounds(subset)) for subset in ("train", "validation", "test")]
     validation = {f"{name}, seed {seed}": found for (name, seed), found in heard.items()}
-    return Choice(seeds, thresholds, counts, subsets, validation)
+    return Choice(seeds, thresholds, counts, subsets, validation, given=study.given)
 
 
 def validation_scenes(study: "StreamStudy") -> list[Scene]:

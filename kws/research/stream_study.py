@@ -62,6 +62,11 @@ class StreamStudy(Study):
         return words_for(subset, self.clips, self.keyword, self.splits[KIND])
 
     @property
+    def given(self) -> list[str]:
+        """Which material there is besides the corpus."""
+        return [name for name in ("voices", "speech", "embedding") if getattr(self.settings, name)]
+
+    @property
     def teachers(self) -> tuple[str, ...]:
         """One kind hears log-mels and, with an embedding, another hears through it."""
         return ("streaming_teacher", "embedding_teacher") if self.settings.embedding else ("streaming_teacher",)
@@ -73,7 +78,7 @@ class StreamStudy(Study):
         return super().seeds(name)
 
     def recipe(self, name: str) -> str:
-        """Of streams also the effort, and with what was trained."""
+        """Of streams also the effort; with what else they were trained is kept with the choice, for a report has none of it."""
         if name not in STREAMS:
             return super().recipe(name)
         settings = self.settings
@@ -87,6 +92,8 @@ class StreamStudy(Study):
         jobs = [(name, KIND, seed) for name in (*self.teachers, *STUDENTS) for seed in self.seeds(name)]
         missing = [job for job in jobs if job[0] in STUDENTS and not self.is_there(*job)]
         choice = None if missing else read_choice(self.choice_file)
+        if choice and not self.settings.report and choice.given not in (None, self.given):
+            choice = None  # made with other material
         if choice is None:
             self.may_train(self.path(*(missing or jobs)[0]) if missing else self.choice_file)
             choice = self._fit()
@@ -119,6 +126,7 @@ class StreamStudy(Study):
         counts.append(len(data.train.labels))
         targets = teach_stream([run.model for run in taught.values()], data)
         students = self._train_all([(name, seed) for name in STUDENTS for seed in self.seeds(name)], data, targets)
+        self.choice_file.unlink(missing_ok=True)  # a killed process must not leave it beside other weights
         for (name, seed), run in (taught | students).items():
             self.save_run((name, KIND, seed), run)
         choice = choose(self, first | taught | students, counts)

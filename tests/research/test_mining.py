@@ -4,12 +4,11 @@ from dataclasses import replace
 
 import pytest
 import torch
-from conftest import STEPS, tone_scenes
+from conftest import STEPS, MeanEmbedding, tone_scenes
 
 from kws.model import CRNN
 from kws.research import mining
 from kws.research.mining import add_hardest, hardest
-from kws.research.speech_embedding import SpeechEmbedding
 from kws.research.stream_targets import teach_stream
 from kws.research.stream_teacher import StreamTeacher, StreamTeacherConfig
 from kws.scenes import SceneConfig, batches_of
@@ -69,7 +68,7 @@ def test_each_scout_keeps_its_own_and_none_is_kept_twice(material, without):
 def test_scouts_that_hear_through_an_embedding(material, without):
     model, *_ = material
     torch.manual_seed(0)
-    embedding, scout = SpeechEmbedding().eval(), StreamTeacher(StreamTeacherConfig(width=8, layers=1)).eval()
+    embedding, scout = MeanEmbedding(), StreamTeacher(StreamTeacherConfig(width=8, layers=1)).eval()
     batches = list(batches_of(without.sounds["train"], 40, WITHOUT, (5, 2), embedding))
     log_mel, _, embedded = (torch.cat(parts) for parts in zip(*batches, strict=True))
     with torch.no_grad():
