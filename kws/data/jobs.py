@@ -81,7 +81,7 @@ def in_order(
     items = list(items)
     workers = min(jobs or job_count(), job_count(), len(items))
     total = sum(map(size, items)) if size else len(items)
-    with tqdm(total=total, desc=title, unit=unit, disable=not progress) as bar:
+    with tqdm(total=total, desc=title, unit=unit, disable=not (progress and items)) as bar:
         compute = _in_workers if workers > 1 else _here
         yield from compute(function, items, workers, bar, size or (lambda _: 1), ticks)
 

@@ -101,7 +101,7 @@ class Hearing:
             name, scene = job
             return listeners[name](streams[scene].waveform)
 
-        self._said |= zip(missing, in_order(say, missing, "hearing", "stream", progress=bool(missing)), strict=True)
+        self._said |= zip(missing, in_order(say, missing, "hearing", "stream"), strict=True)
 
     def said(self, listener: str, scene: str) -> np.ndarray:
         """The probabilities (steps,) of a scene that a listener has heard."""

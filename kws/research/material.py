@@ -90,7 +90,7 @@ def _talk(parts: list[TalkPart], keyword: str) -> Talk:
         _kept(part, keyword)
 
     missing = [part for part in parts if not part.file.exists()]
-    for _ in in_order(make, missing, "speaking", "part", progress=bool(missing)):
+    for _ in in_order(make, missing, "speaking", "part"):
         pass
     said = [_kept(part, keyword) for part in parts]
     return Talk(*([sound for talk in said for sound in talk[kind]] for kind in ("phrases", "keywords")))

@@ -104,9 +104,7 @@ class Study:
                 self.targets(kind, RUNGS[name].teachers)
         workers = 1 if torch.cuda.is_available() else None
         sizes = {job: self.config(RUNGS[job[0]]).epochs for job in jobs}
-        for _ in in_order(
-            self._train, jobs, "training", "epoch", sizes.__getitem__, ticks=True, progress=bool(jobs), jobs=workers
-        ):
+        for _ in in_order(self._train, jobs, "training", "epoch", sizes.__getitem__, ticks=True, jobs=workers):
             pass
 
     def may_train(self, path: Path) -> None:
