@@ -167,7 +167,7 @@ def quality(
     for kind in kinds:
         for r in [r for r in rows if kind in r.quality]:
             q = r.quality[kind]
-            times = cell(q.one_minus_auc[0] / first[kind].one_minus_auc[0], ".2f") if kind in first else ""
+            times = cell(q.times(first[kind]), ".2f") if kind in first else ""
             which = {"network": r.title, "split": kind, "condition": condition, "seeds": q.seeds}
             found.append(which | quality_columns(q) | {"spread_of_seeds": cell(q.spread, ".1e"), "times_base": times})
     return found

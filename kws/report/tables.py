@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from tabulate import tabulate
 
+from kws.report.columns import cell
 from kws.research.measured import Measured
 
 
@@ -37,14 +38,14 @@ def cost_table(rows: Sequence[Measured]) -> str:
 
 def quality_table(rows: Sequence[Measured], kind: str, base: str = "base") -> str:
     """Mean over seeds and 95 % bootstrap interval over test clips; the last column is 1 - AUC over the base's. Networks not trained on the kind of split are left out."""
-    compared = next((r.quality[kind].one_minus_auc[0] for r in rows if r.name == base), None)
+    first = next((r.quality[kind] for r in rows if r.name == base), None)
     lines = []
     for r in rows:
         if kind not in r.quality:
             continue
         q = r.quality[kind]
         values = ["{:.2e} [{:.1e}, {:.1e}]".format(*v) for v in (q.one_minus_auc, q.au_fa_fr, q.at_speech_commands)]
-        ratio = f"{q.one_minus_auc[0] / compared:.2f}" if compared else ""
+        ratio = cell(q.times(first), ".2f") if first else ""
         lines.append([r.title, q.seeds, *values, f"{q.spread:.1e}", ratio])
     heads = ["network", "seeds", "1 - AUC", "AU_FA_FR", "AU_FA_FR at SC prevalence", "spread of seeds", "times base"]
     return tabulate(lines, heads, disable_numparse=True)
@@ -56,9 +57,10 @@ def ladder_table(rows: Sequence[Measured], base: str = "base") -> str:
     for r in rows:
         cost = (f"{r.parameters:,}", f"{r.bytes:,}", f"{r.macs:,}", f"{r.compression:.1f}", f"{r.speedup:.1f}")
         line = [r.title, *cost, f"{r.score:.3f}"]
-        for kind, q in r.quality.items():
-            ratio = q.one_minus_auc[0] / first.quality[kind].one_minus_auc[0]
-            line += ["{:.1e} [{:.1e}, {:.1e}]".format(*q.at_speech_commands), f"{ratio:.2f}"]
+        for kind, compared in first.quality.items():
+            q = r.quality.get(kind)  # not every network is trained on every kind of split
+            area = "{:.1e} [{:.1e}, {:.1e}]".format(*q.at_speech_commands) if q else ""
+            line += [area, cell(q.times(compared), ".2f") if q else ""]
         lines.append(line)
     heads = ["network", "parameters", "bytes", "MACs", "compression", "speed-up", "score of 7"]
     heads += [head for kind in first.quality for head in (f"{kind}: AU_FA_FR at SC", "times base")]

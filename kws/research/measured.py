@@ -37,6 +37,10 @@ class Quality:
         """AU_FA_FR at Speech Commands prevalence, 344 in 12,945."""
         return tuple(at_prevalence(value) for value in self.one_minus_auc)
 
+    def times(self, other: "Quality") -> float:
+        """1 - AUC over another's; NaN over one that makes no error."""
+        return self.one_minus_auc[0] / other.one_minus_auc[0] if other.one_minus_auc[0] else float("nan")
+
 
 def quality(judged: Sequence[tuple[np.ndarray, np.ndarray]]) -> Quality:
     """Quality of several seeds' models, each judged (probabilities, labels) on the same clips."""
