@@ -19,7 +19,7 @@ from kws.data.acoustics import coloured_noise, convolve, mix_at_snr, power
 from kws.data.audio import SAMPLE_RATE, fit_to_length, to_int16
 from kws.data.corpus import NOISE_FOLDER, Corpus, CorpusError, folder_corpus, normal_keyword, word_of
 from kws.data.jobs import in_order, one_thread, tick
-from kws.data.storage import new_folder, save_sound
+from kws.data.storage import new_folder, save_flac
 from kws.voices.espeak import Espeak
 from kws.voices.phonemes import plain_phonemes, similar_words
 from kws.voices.speakers import Mouth, Speaker, make_speaker
@@ -89,7 +89,7 @@ def synthetic_corpus(
 def _speak(keyword: str, config: SyntheticConfig, folder: Path, progress: bool) -> None:
     """Fill a folder with the clips and the noises, by several processes.
 
-    Each job draws from the seed and its own number, and has a synthesizer of its own: how many processes there are does not matter.
+    Each job draws from the seed and its number, and has a synthesizer of its own: so the number of processes does not matter.
     """
     rng, generator = np.random.default_rng(config.seed), torch.Generator().manual_seed(config.seed)
     kinds = _words(keyword, config, rng)
@@ -99,28 +99,32 @@ def _speak(keyword: str, config: SyntheticConfig, folder: Path, progress: bool) 
     ]
     sayings = _sayings(kinds, speakers, config, rng)
 
-    # The noises, which the clips need.
+    # One of the noises is of many voices.
     def talk(job: int) -> np.ndarray:
-        return _talk_alone(list(kinds[-1].values()), speakers, np.random.default_rng((config.seed, job))).numpy()
+        return _talk_alone(list(kinds[-1].values()), speakers, np.random.default_rng((config.seed, 1, job))).numpy()
 
-    jobs = range(1, TALKERS + 1)
-    babble = sum(map(torch.from_numpy, in_order(talk, jobs, "speaking babble", "voice", progress=progress)))
+    babble = sum(map(torch.from_numpy, in_order(talk, range(TALKERS), "speaking babble", "voice", progress=progress)))
     noises = [coloured_noise(NOISE_SAMPLES, exponent, generator) for exponent in (0.0, 0.5, 1.0, 1.5)]
     noises += [babble, _hum(rng) + 0.2 * noises[2]]
+
+    # The clips, and the files of the noises.
     for path in {Path(NOISE_FOLDER), *(Path(saying.path).parent for saying in sayings)}:
         (folder / path).mkdir()
-    for i, noise in enumerate(noises):
-        save_sound(to_int16(0.5 * noise / noise.abs().max()), folder / NOISE_FOLDER / f"noise_{i}.flac", SAMPLE_RATE)
+    batches = [sayings[start : start + BATCH] for start in range(0, len(sayings), BATCH)]
 
-    def clips(job: int) -> None:
-        batch = sayings[BATCH * (job - TALKERS - 1) :][:BATCH]
-        for saying, waveform in zip(
-            batch, _clips(batch, noises, config, np.random.default_rng((config.seed, job))), strict=True
-        ):
-            save_sound(to_int16(waveform), folder / saying.path, SAMPLE_RATE)
+    def write(job: int) -> None:
+        if job >= len(batches):
+            i = job - len(batches)
+            noise = to_int16(0.5 * noises[i] / noises[i].abs().max())
+            save_flac(noise, folder / NOISE_FOLDER / f"noise_{i}.flac", SAMPLE_RATE)
+            return
+        waveforms = _clips(batches[job], noises, config, np.random.default_rng((config.seed, 2, job)))
+        for saying, waveform in zip(batches[job], waveforms, strict=True):
+            save_flac(to_int16(waveform), folder / saying.path, SAMPLE_RATE)
 
-    jobs = range(TALKERS + 1, TALKERS + 1 + math.ceil(len(sayings) / BATCH))
-    for _ in in_order(clips, jobs, f"speaking {keyword!r}", "clip", lambda _: BATCH, ticks=True, progress=progress):
+    sizes = [*map(len, batches), *(0 for _ in noises)]
+    jobs = in_order(write, range(len(sizes)), f"speaking {keyword!r}", "clip", sizes.__getitem__, True, progress)
+    for _ in jobs:
         pass
 
 

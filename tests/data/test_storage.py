@@ -12,7 +12,7 @@ import torch
 
 from kws.data import storage
 from kws.data.locks import one_at_a_time
-from kws.data.storage import cached, file_state, new_folder, replacing, save_sound
+from kws.data.storage import cached, file_state, new_folder, replacing, save_flac
 
 
 def names(folder: Path) -> list[str]:
@@ -129,4 +129,4 @@ def test_a_full_disk_names_the_sound_file(tmp_path, monkeypatch):
 
     monkeypatch.setattr(Path, "write_bytes", full)
     with pytest.raises(OSError, match=r"a\.flac: could not be written; is the disk full\? .*No space left"):
-        save_sound(torch.zeros(100, dtype=torch.int16), tmp_path / "a.flac", 16_000)
+        save_flac(torch.zeros(100, dtype=torch.int16), tmp_path / "a.flac", 16_000)
