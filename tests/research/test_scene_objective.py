@@ -61,7 +61,7 @@ def hearing_log_mels(data):
 
 def test_a_stream_is_learnt_and_a_stopped_run_goes_on(tone_corpus, tmp_path, monkeypatch):
     """High from low tones: a small model learns it in a moment, its student too; a run stopped half-way ends with the same weights."""
-    data, _ = tone_scenes(tone_corpus, 256, 64, QUIET)
+    data, _ = tone_scenes(tone_corpus, 192, 32, QUIET)
     shape = replace(STEPS, norm=True, relu=True)
     recipe = TrainConfig(epochs=8, batch=32, clean_share=0.0, learning_rate=2e-2, average=0.9)
     run = train_stream(data, shape, recipe, runs=tmp_path / "whole")

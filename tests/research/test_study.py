@@ -157,10 +157,18 @@ def test_it_is_measured_from_the_files_alone(study, nothing_is_trained):
     sizes = {row.name: row.bytes for row in rows}
     assert sizes["rnn"] > sizes["rnn_fp16"] > sizes["rnn_int8"]
     assert [row.macs for row in rows[1:4]] == [rows[1].macs] * 3
-    # Against the base of other rows, on one kind of split, in noise, under another title.
-    (noisy,) = study.measure("rnn", kinds=("published",), base=rows, snr_db=-30.0, called={"rnn": "in noise"})
-    assert (noisy.title, noisy.compression, list(noisy.quality)) == ("in noise", rows[1].compression, ["published"])
-    assert noisy.quality["published"].one_minus_auc != rows[1].quality["published"].one_minus_auc
+    # Against the base of other rows, in noise, under another title.
+    (noisy,) = study.measure("rnn", base=rows, snr_db=-30.0, called={"rnn": "in noise"})
+    assert (noisy.title, noisy.compression) == ("in noise", rows[1].compression)
+    for kind in KINDS:
+        assert noisy.quality[kind].one_minus_auc != rows[1].quality[kind].one_minus_auc
+
+
+def test_a_network_is_measured_on_the_kinds_of_split_that_it_was_trained_on(study):
+    study.fit("rnn_from_labels", kinds=("published",))
+    assert list(study.measure("rnn_from_labels")[0].quality) == ["published"]
+    with pytest.raises(NotTrained, match=r"tc_resnet8-published-0\.pt: not there; train it first"):
+        study.measure("tc_resnet8")
 
 
 def test_the_best_seed_is_handed_out(study):
