@@ -29,7 +29,7 @@ class CutOffError(AudioError):
     """A sound file that holds less than its header says."""
 
 
-class _Forward(soundfile.SoundFile):
+class ForwardSound(soundfile.SoundFile):
     """Reads on and never asks where it is: a FLAC of unknown length cannot answer."""
 
     def seekable(self) -> bool:
@@ -69,7 +69,7 @@ def file_blocks(path: str | Path) -> Iterator[np.ndarray]:
             wav = wav_samples(file)
             file.seek(0)
             plain = wav is not None and (wav.promised is None or wav.kind == b"RF64")
-            with _Forward(PlainWav(file, wav) if plain else file.fileno(), closefd=False) as sound:
+            with ForwardSound(PlainWav(file, wav) if plain else file.fileno(), closefd=False) as sound:
                 yield from _blocks(sound, path, wav)
     except AudioError:
         raise

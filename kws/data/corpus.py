@@ -132,6 +132,7 @@ def load_clips(corpus: Corpus, progress: bool = True) -> LoadedClips:
     """
     waveforms = torch.zeros(len(corpus.clips), CLIP_SAMPLES, dtype=torch.int16)
     errors, longer = {}, {}
+    # Each clip becomes a row, or an error.
     for i, clip in enumerate(tqdm(corpus.clips, "decoding clips", unit="clip", disable=not progress)):
         try:
             waveform = read_audio(clip.path)
@@ -145,6 +146,7 @@ def load_clips(corpus: Corpus, progress: bool = True) -> LoadedClips:
         raise CorpusError(
             f"corpus {corpus.name!r}: none of its {len(errors)} clips can be read; the first: {next(iter(errors.values()))}"
         )
+    # Rows of errors go, and what happened is told.
     usable = [i for i, clip in enumerate(corpus.clips) if clip.name not in errors]
     messages = [f"left out: {error}" for error in errors.values()] + ([_cropped(longer)] if longer else [])
     return LoadedClips(corpus.without(errors), waveforms[usable] if errors else waveforms, messages)

@@ -15,7 +15,7 @@ except ImportError:  # Windows
 
 @contextmanager
 def one_at_a_time(path: str | Path) -> Iterator[None]:
-    """Let one process at a time make ``path``; another waits at the begin of the block until the first is done or dead."""
+    """Let one process at a time make ``path``; another waits at the beginning of the block until the first is done or dead."""
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     file = path.with_name(f".{path.name}.lock")
@@ -25,10 +25,11 @@ def one_at_a_time(path: str | Path) -> Iterator[None]:
             if not _try_to_lock(handle):
                 tqdm.write(f"waiting for another process that makes {path.name}")
                 fcntl.flock(handle, fcntl.LOCK_EX)
+        # The lock counts only while its file is there: whoever had it removed it.
         with suppress(FileNotFoundError):
             if os.path.samestat(os.fstat(handle), file.stat()):
                 break
-        os.close(handle)  # whoever had it has removed it
+        os.close(handle)
     try:
         yield
     finally:

@@ -8,23 +8,26 @@ import shutil
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-import soundfile
 from tqdm import tqdm
 
-from kws.data.audio import AudioError
+from kws.data.audio import AudioError, ForwardSound
 from kws.data.corpus import NOISE_FOLDER, Corpus, CorpusError, find_sound_files, folder_corpus
 from kws.data.storage import new_folder, replacing
 
+BLOCK = 1 << 16  # samples read at a time
 COLUMNS = ("word", "clip", "speaker", "pcm_md5")
 
 
 def pcm_md5(path: str | Path) -> str:
     """MD5 of the 16-bit little-endian samples of a sound file: the same for a wav and its flac copy. Raises ``AudioError``."""
+    md5 = hashlib.md5()
     try:
-        samples, _ = soundfile.read(path, dtype="int16")
+        with ForwardSound(path) as sound:
+            while len(block := sound.read(BLOCK, dtype="int16")):
+                md5.update(block.astype("<i2").tobytes())
     except Exception as error:  # libsndfile's, NumPy's and the system's have no base class but this
         raise AudioError(f"{path}: not a readable sound file, replace or remove it ({error})") from error
-    return hashlib.md5(samples.astype("<i2").tobytes()).hexdigest()
+    return md5.hexdigest()
 
 
 def write_manifest(corpus: Corpus, path: str | Path) -> None:
@@ -35,6 +38,7 @@ def write_manifest(corpus: Corpus, path: str | Path) -> None:
     files = [(c.word, c.path.stem, c.speaker, c.path) for c in corpus.clips]
     files += [(NOISE_FOLDER, p.stem, "", p) for p in corpus.noise_paths]
     rows, errors = [], []
+    # All files are read before one is refused, so that all that is wrong is told at once.
     for word, stem, speaker, file in tqdm(files, "checksums", unit="clip"):
         try:
             rows.append((word, stem, speaker, pcm_md5(file)))
@@ -98,13 +102,14 @@ def rebuild(manifest: str | Path, archives: Sequence[str | Path], target: str | 
     for archive in archives:
         if not Path(archive).is_dir():
             raise CorpusError(f"{archive}: there is no such folder; give unpacked archives")
-    # One recording may have several names.
+    # What is wanted; one recording may have several names.
     wanted: dict[tuple[str, str], list[dict[str, str]]] = {}
     for row in read_manifest(manifest):
         wanted.setdefault((row["word"], row["pcm_md5"].lower()), []).append(row)
     words = sorted({word for word, _ in wanted})
     if not {*words} - {NOISE_FOLDER}:
         raise CorpusError(f"{manifest}: lists no clip")
+    # Only the folders of its words are read.
     files = [
         path for archive in archives for word in words for path in find_sound_files(archive, f"{glob.escape(word)}/*")
     ]
@@ -119,6 +124,7 @@ def rebuild(manifest: str | Path, archives: Sequence[str | Path], target: str | 
                 copy = unfinished / row["word"] / (row["clip"] + path.suffix)
                 copy.parent.mkdir(exist_ok=True)
                 shutil.copyfile(path, copy)
+        # What was not found is told, and nothing is left behind.
         if wanted:
             missing = [row for rows in wanted.values() for row in rows]
             raise CorpusError(

@@ -58,9 +58,11 @@ def synthetic_talk(
     sound = mouth.espeak.phonemes(keyword.replace("_", " "))
     if not sound:
         raise CorpusError(f"espeak-ng cannot say the keyword {keyword!r}: give a word in English spelling")
+    # The words, by their phonemes.
     confusable = _confusable(sound, rng)
     known = [mouth.espeak.phonemes(word) for word in WORDS]
     near = nearest(known, sound, NEAR_WORDS)
+    # Who says them.
     if voice is None:
         people = [make_speaker(str(i), rng, generator) for i in range(speakers)]
     else:
@@ -75,6 +77,7 @@ def synthetic_talk(
         waveform = convolve(waveform[None], speaker.response[None])[0]
         return to_int16(0.5 * waveform / waveform.abs().max().clamp_min(1e-3))
 
+    # Phrases that hold the keyword are not said.
     phrases, left = [], int(minutes * 60 * SAMPLE_RATE)
     with tqdm(desc="speaking phrases", total=round(minutes * 60), unit="s", disable=not progress) as bar:
         while left > 0:

@@ -7,7 +7,7 @@ import soundfile
 from conftest import tone
 
 from kws.data.corpus import CorpusError, folder_corpus
-from kws.data.manifest import is_corpus_of, read_manifest, rebuild, write_manifest
+from kws.data.manifest import is_corpus_of, pcm_md5, read_manifest, rebuild, write_manifest
 from kws.report.command import main
 
 HEAD = "word,clip,speaker,pcm_md5\n"
@@ -73,6 +73,15 @@ def test_what_write_lists_is_found_again(tmp_path):
         main(["manifest", "rebuild", str(tmp_path / "m.csv"), str(tmp_path / "built"), str(tmp_path / "archive")]) == 0
     )
     assert [p.name for p in (tmp_path / "built").glob("*/*")] == ["a_nohash_0.WAV"]
+
+
+def test_a_flac_of_unknown_length_has_the_checksum_of_its_samples(tmp_path):
+    soundfile.write(tmp_path / "a.flac", tone(300, 100_000), 16_000)
+    content = bytearray((tmp_path / "a.flac").read_bytes())
+    content[21] &= 0xF0
+    content[22:26] = bytes(4)
+    (tmp_path / "b.flac").write_bytes(content)
+    assert pcm_md5(tmp_path / "b.flac") == pcm_md5(tmp_path / "a.flac")
 
 
 def test_clips_that_cannot_be_read(tone_folder, tmp_path, capsys):
