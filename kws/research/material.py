@@ -60,9 +60,9 @@ def sounds_for(subset: str, clips: ClipData, keyword: str, split: Split, setting
     """
     sounds = words_for(subset, clips, keyword, split)
     talk = _talk(talk_parts(subset, keyword, settings), keyword)
-    recorded = recorded_phrases(settings.speech, settings.cache) if settings.speech else {}
+    recorded = recorded_phrases(settings.speech, subset, settings.cache) if settings.speech else []
     alone = [Word(said, 0, len(said)) for said in talk.keywords]
-    return replace(sounds, keywords=[*sounds.keywords, *alone], talk=talk.phrases, recorded=recorded.get(subset, []))
+    return replace(sounds, keywords=[*sounds.keywords, *alone], talk=talk.phrases, recorded=recorded)
 
 
 def talk_parts(subset: str, keyword: str, settings: Settings) -> list[TalkPart]:

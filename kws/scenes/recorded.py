@@ -7,14 +7,17 @@ from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
+import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from kws.data.audio import SAMPLE_RATE, to_int16
-from kws.data.corpus import CorpusError, find_sound_files, readable
-from kws.data.storage import cached, file_state, fingerprint
+from kws.data.audio import SAMPLE_RATE, AudioError, read_audio, to_int16
+from kws.data.corpus import CorpusError, find_sound_files
+from kws.data.jobs import in_order
+from kws.data.storage import cache_file, cached, file_state, fingerprint
 
-VERSION = 1  # of how they are cut: raise it when that changes
+VERSION = 2  # of how they are cut: raise it when that changes
+TRAIN = "train"
 VALIDATION = "validation"  # the folder, below that of the recordings, of those that training must not hear
 SUFFIXES = (".wav", ".flac", ".ogg", ".opus")
 HOP = SAMPLE_RATE // 100
@@ -34,26 +37,37 @@ def sound_files(folder: str | Path) -> list[Path]:
     return paths
 
 
-def recorded_phrases(folder: str | Path, cache: str | Path | None = None) -> dict[str, list[Tensor]]:
-    """Phrases (samples,) int16 of the recordings below a folder, parted at pauses, in the order of their names.
+def recorded_phrases(folder: str | Path, subset: str = TRAIN, cache: str | Path | None = None) -> list[Tensor]:
+    """Phrases (samples,) int16 of a subset's recordings below a folder, parted at pauses, in the order of their names.
 
     Those below its folder ``validation``, which should be of other speakers, are for "validation", all others for
-    "train". With a folder ``cache`` they are kept there, and read anew only if a file changes.
+    "train"; of other subsets there are none. With a folder ``cache`` they are kept there, and read anew only if a file
+    changes. A file that cannot be read is named and left out.
     Raises ``CorpusError`` if there is nothing to train on, and ``FileNotFoundError`` for a folder without sound.
     """
-    paths = sound_files(folder)
+    parts = {path: path.relative_to(folder).parts[0] for path in sound_files(folder)}
+    paths = [path for path, part in parts.items() if (VALIDATION if part == VALIDATION else TRAIN) == subset]
+
+    # Each file on whichever core is free.
+    def read(path: Path) -> list[np.ndarray] | str:
+        try:
+            return [phrase.numpy() for phrase in cut_at_pauses(read_audio(path))]
+        except AudioError as error:
+            return str(error)
 
     def make() -> dict:
-        phrases: dict[str, list[Tensor]] = {"train": [], VALIDATION: []}
-        for path, waveform in readable(tqdm(paths, "reading recorded speech", unit="file")):
-            subset = VALIDATION if path.relative_to(folder).parts[0] == VALIDATION else "train"
-            phrases[subset] += cut_at_pauses(waveform)
-        return phrases
+        found = list(in_order(read, paths, f"reading recorded speech for {subset}", "file"))
+        errors = [message for message in found if isinstance(message, str)]
+        for message in errors:
+            tqdm.write(f"left out: {message}")
+        if errors and len(errors) == len(found):
+            raise CorpusError(f"none of the {len(errors)} sound files can be read; the first: {errors[0]}")
+        read_ones = [phrases for phrases in found if not isinstance(phrases, str)]
+        return {"phrases": [torch.from_numpy(phrase) for phrases in read_ones for phrase in phrases]}
 
     files = [(str(path.relative_to(folder)), file_state(path)) for path in paths]
-    file = None if cache is None else Path(cache) / "recorded-speech.pt"
-    phrases = cached(file, fingerprint(VERSION, files), make)
-    if not phrases["train"]:
+    phrases = cached(cache_file(cache, "recorded-speech", subset), fingerprint(VERSION, files), make)["phrases"]
+    if subset == TRAIN and not phrases:
         raise CorpusError(f"{folder}: no speech to train on in its sound files")
     return phrases
 

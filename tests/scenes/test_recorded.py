@@ -69,22 +69,23 @@ def test_a_folder_of_recordings(tmp_path):
     (tmp_path / "validation" / "c").mkdir(parents=True)
     soundfile.write(tmp_path / "validation" / "c" / "three.wav", tone(300, 0.8).numpy(), 16_000)
     phrases = recorded_phrases(tmp_path)
-    assert [len(p) for p in phrases["train"]] == [8_000, 16_000]
-    assert [len(p) for p in phrases["validation"]] == [12_800]
-    assert all(p.dtype == torch.int16 and p.abs().max() > 16_000 for p in phrases["train"])
+    assert [len(p) for p in phrases] == [8_000, 16_000]
+    assert [len(p) for p in recorded_phrases(tmp_path, "validation")] == [12_800]
+    assert recorded_phrases(tmp_path, "test") == []
+    assert all(p.dtype == torch.int16 and p.abs().max() > 16_000 for p in phrases)
 
 
 def test_phrases_are_kept_until_a_file_is_added(tmp_path, monkeypatch):
     folder, cache = tmp_path / "speech", tmp_path / "cache"
     folder.mkdir()
     soundfile.write(folder / "a.flac", tone(300, 0.5).numpy(), 16_000)
-    first = recorded_phrases(folder, cache)
+    first = recorded_phrases(folder, cache=cache)
     with monkeypatch.context() as patch:
-        patch.setattr("kws.data.corpus.read_audio", lambda path: pytest.fail("read anew"))
-        kept = recorded_phrases(folder, cache)
-    assert all(torch.equal(a, b) for a, b in zip(first["train"], kept["train"], strict=True))
+        patch.setattr("kws.scenes.recorded.read_audio", lambda path: pytest.fail("read anew"))
+        kept = recorded_phrases(folder, cache=cache)
+    assert all(torch.equal(a, b) for a, b in zip(first, kept, strict=True))
     soundfile.write(folder / "b.flac", tone(300, 1.0).numpy(), 16_000)
-    assert [len(p) for p in recorded_phrases(folder, cache)["train"]] == [8_000, 16_000]
+    assert [len(p) for p in recorded_phrases(folder, cache=cache)] == [8_000, 16_000]
 
 
 @pytest.mark.parametrize("way", ["altered_share", "talk_share", "splice_share"])
