@@ -16,7 +16,7 @@ from kws.research.hearing import Hearing
 from kws.research.settings import EFFORTS, Effort, Settings
 from kws.research.stream_choice import SMOOTHING, Choice
 from kws.research.stream_study import KIND, STUDENTS, StreamStudy
-from kws.streaming import WAYS, Listener, TwoStage, load_stream, streaming_model
+from kws.streaming import WAYS, Listener, TwoStage, load_stream, scoring, streaming_model
 from kws.streaming.scoring import StreamListener, points
 
 CHOICE = Choice({"streaming_base": 1, "streaming_small": 0}, dict.fromkeys(STUDENTS, 0.5), [1, 1, 1], [], {})
@@ -30,6 +30,7 @@ def study(tone_folder, tmp_path_factory):
         folder = tmp_path_factory.mktemp("hearing")
         patch.chdir(folder)
         patch.setenv("KWS_JOBS", "1")
+        patch.setattr(scoring, "THRESHOLDS", 40)
         patch.setitem(EFFORTS, "tiny", Effort(4, 4, 0.6, 0.05, 1, 3))
         for name in ("speech", "speech/validation"):
             (folder / name).mkdir()

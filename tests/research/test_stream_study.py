@@ -17,6 +17,7 @@ from kws.research.stream_study import KIND, STUDENTS, StreamStudy
 from kws.research.stream_teacher import StreamTeacher, StreamTeacherConfig
 from kws.research.study import NotTrained
 from kws.scenes import SceneConfig
+from kws.streaming import scoring
 from kws.streaming.scoring import WorkingPoint
 
 
@@ -26,6 +27,7 @@ def patch(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(tmp_path_factory.mktemp("streams"))
         patch.setenv("KWS_JOBS", "1")
+        patch.setattr(scoring, "THRESHOLDS", 40)
         patch.setitem(EFFORTS, "tiny", Effort(24, 8, 0.06, 0.05, 1, 2))
         patch.setitem(EFFORTS, "tinier", Effort(8, 4, 0.03, 0.05, 1, 2))
         config = SceneConfig(seconds=3.0)
