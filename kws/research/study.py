@@ -122,7 +122,10 @@ class Study:
 
     def recipe(self, name: str) -> str:
         """The fingerprint of how a network is trained, beside split and seed."""
-        return recipe_of(replace(RUNGS[name], title=""), self.settings.epochs, self.settings.views)
+        rung = replace(RUNGS[name], title="")
+        # What its teacher learned is part of what it learned.
+        teacher = (replace(RUNGS["teacher"], title=""),) if rung.learns else ()
+        return recipe_of(rung, *teacher, self.settings.epochs, self.settings.views)
 
     def config(self, rung: Rung) -> TrainConfig:
         """The schedule of a network."""
