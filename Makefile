@@ -46,7 +46,7 @@ publish: .venv/ready
 	$(TIDY) $(NOTEBOOKS)
 
 test: .venv/ready
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n auto
 
 lint: .venv/ready
 	$(BIN)/ruff check kws tests recipes

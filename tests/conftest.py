@@ -193,3 +193,8 @@ def write_voice(path, speakers=1):
     config = {"audio": {"sample_rate": 22050}, "num_speakers": speakers, "phoneme_id_map": SIGNS}
     path.with_name(f"{path.name}.json").write_text(json.dumps(config))
     return path
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The notebooks first: they take longest, and one core has them while the others have the rest."""
+    items.sort(key=lambda item: item.path.name != "test_notebooks.py")

@@ -48,8 +48,8 @@ def test_students(name):
     if name in BARS:
         compression = kws.size_in_bytes(WEIGHTS / "base_model.pt") / kws.size_in_bytes(path)
         speedup = 432_672 / kws.count_macs(model)
-        assert compression >= BARS[name][0]
-        assert speedup >= BARS[name][1]
+        assert compression >= BARS[name].compression
+        assert speedup >= BARS[name].speedup
         if name in ("rnn_fp16", "beyond"):
             assert compression >= 10
     if name == "beyond":

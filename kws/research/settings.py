@@ -14,7 +14,7 @@ OTHER_VARIABLES = {"KWS_JOBS"}
 
 @dataclass(frozen=True)
 class Effort:
-    """How much the streaming models are trained on and judged on.
+    """How much the streaming models are trained on and judged on, and for how long models are timed.
 
     Attributes:
         scenes: to train on at first; mining and fresh scenes for students add some two more times as many.
@@ -23,6 +23,8 @@ class Effort:
         stand_in_minutes: of synthetic talk on which false alarms are counted where no recorded talk is given.
         other_scenes: of 30 s without the keyword, on which thresholds are chosen.
         cuttings: random cuttings of a minute by which streams are compared with offline models.
+        timed_seconds: for which all models take turns when calls are timed; timed_batches: clips in a call.
+        timed_rounds: of streams, which take turns as well.
     """
 
     scenes: int
@@ -31,12 +33,15 @@ class Effort:
     stand_in_minutes: float
     other_scenes: int
     cuttings: int
+    timed_seconds: float
+    timed_batches: tuple[int, ...]
+    timed_rounds: int
 
 
 EFFORTS = {
-    "tiny": Effort(128, 64, 128 / 150, 1.28, 1, 10),
-    "small": Effort(2_000, 100, 2_000 / 150, 20.0, 20, 12),
-    "full": Effort(24_000, 1_200, 160.0, 240.0, 120, 150),
+    "tiny": Effort(128, 64, 128 / 150, 1.28, 1, 10, 0.0, (1,), 1),
+    "small": Effort(2_000, 100, 2_000 / 150, 20.0, 20, 12, 20.0, (1, 256), 10),
+    "full": Effort(24_000, 1_200, 160.0, 240.0, 120, 150, 60.0, (1, 256), 30),
 }
 """"tiny" only shows that everything runs, "small" is the notebooks' default, "full" is that of the committed results."""
 

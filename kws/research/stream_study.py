@@ -17,7 +17,6 @@ from kws.research.networks import STREAMS, Rung
 from kws.research.records import recipe_of
 from kws.research.scene_data import Maker, SceneData, add_scenes, scene_data
 from kws.research.scene_objective import LABELS, train_stream
-from kws.research.settings import EFFORTS
 from kws.research.speech_embedding import SpeechEmbedding, load_speech_embedding
 from kws.research.stream_choice import Choice, choose, read_choice, write_choice
 from kws.research.stream_targets import StreamTargets, teach_stream
@@ -39,11 +38,6 @@ class StreamStudy(Study):
     """A study whose networks are trained on scenes, of speakers that no test hears."""
 
     students = STUDENTS
-
-    @cached_property
-    def effort(self):
-        """How much is made and heard."""
-        return EFFORTS[self.settings.effort]
 
     @cached_property
     def embedding(self) -> SpeechEmbedding | None:
@@ -82,7 +76,8 @@ class StreamStudy(Study):
         if name not in STREAMS:
             return super().recipe(name)
         settings = self.settings
-        return recipe_of(replace(STREAMS[name], title=""), settings.epochs, self.effort, MINING, MORE)
+        trained_on = (self.effort.scenes, self.effort.validation_scenes, self.effort.talk_minutes, MINING, MORE)
+        return recipe_of(replace(STREAMS[name], title=""), settings.epochs, *trained_on)
 
     def fit_streams(self) -> None:
         """Train teachers and students, save them, and choose seeds and thresholds; what is there is not made again.

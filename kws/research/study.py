@@ -9,6 +9,7 @@ import shutil
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import cached_property
+from itertools import product
 from pathlib import Path
 
 import torch
@@ -24,8 +25,9 @@ from kws.metrics import au_fa_fr, one_minus_auc
 from kws.research.conditions import in_noise
 from kws.research.measured import Measured, measure
 from kws.research.networks import PACKED, RUNGS, STORED, TEACHERS, Rung, titles
+from kws.research.pictures import save_picture
 from kws.research.records import Record, is_trained, read_record, recipe_of, record_path, write_record
-from kws.research.settings import Settings
+from kws.research.settings import EFFORTS, Effort, Settings
 from kws.research.teachers import mean_targets
 from kws.split import SPLITS
 from kws.targets import Targets, teach
@@ -42,11 +44,10 @@ class NotTrained(FileNotFoundError):
 
 
 class Study:
-    """All that the notebooks on clips share. Attributes: settings, keyword, clips, corpus, splits, sets, weights, plots."""
+    """All that the notebooks on clips share: settings, keyword, clips, corpus, splits, sets, folders of weights and plots."""
 
     def __init__(self, settings: Settings):
-        corpus = settings.open_corpus()
-        self.settings, self.keyword = settings, settings.keyword
+        corpus, self.settings, self.keyword = settings.open_corpus(), settings, settings.keyword
         self.clips = decode(corpus, settings.cache)
         self.corpus = self.clips.corpus
         self.splits = {kind: make(self.corpus, self.keyword, settings.split_seed) for kind, make in SPLITS.items()}
@@ -54,6 +55,11 @@ class Study:
         self.weights, self.plots = Path("weights") / weights, Path("plots") / plots
         self._targets: dict[tuple[str, int], Targets] = {}
         self._views: dict[str, TrainingData] = {}
+
+    @property
+    def effort(self) -> Effort:
+        """How much is made, heard and timed."""
+        return EFFORTS[self.settings.effort]
 
     @cached_property
     def sets(self) -> dict[str, TrainingData]:
@@ -111,8 +117,8 @@ class Study:
         """Raise ``NotTrained`` if this is a report."""
         if self.settings.report:
             raise NotTrained(
-                f"{path}: not there, or of another split or recipe. A report trains nothing: give the corpus, seeds and epochs"
-                " that the weights were trained with, or run `make notebooks` or `make publish`, which train"
+                f"{path}: not there, or of another split or recipe. A report trains nothing: give corpus, seeds, epochs and"
+                " effort as the weights were trained with, or run `make notebooks` or `make publish`, which train"
             )
 
     def is_there(self, name: str, kind: str, seed: int) -> bool:
@@ -162,14 +168,13 @@ class Study:
 
     def store_again(self, *names: str) -> None:
         """Save finished networks in their other forms, float16 and int8."""
-        for name in names:
-            form = STORED[name]
-            for kind in KINDS:
-                for seed in self.seeds(name):
-                    source = self.path(form.source, kind, seed)
-                    if not self.settings.report:
-                        loss = load_provenance(source).metrics["validation loss"]
-                        self.write((name, kind, seed), load_model(source), loss, form.storage, form.packed)
+        if self.settings.report:
+            return
+        for name, kind in product(names, KINDS):
+            for seed in self.seeds(name):
+                form, source = STORED[name], self.path(STORED[name].source, kind, seed)
+                loss = load_provenance(source).metrics["validation loss"]
+                self.write((name, kind, seed), load_model(source), loss, form.storage, form.packed)
 
     def targets(self, kind: str, teachers: int = 1) -> Targets:
         """Of the first saved teacher, or the mean of all, with all layers that some network learns from."""
@@ -234,10 +239,8 @@ class Study:
         return target
 
     def save(self, figure: Figure, name: str) -> None:
-        """Write a figure as PNG to ``plots/<results>/<name>.png``, whole or not at all."""
-        path = self.plots / f"{name}.png"
-        with replacing(path) as temporary:
-            figure.savefig(temporary, format="png", dpi=110, bbox_inches="tight", metadata={"Software": None})
+        """Write a figure as PNG to ``plots/<results>/<name>.png`` and show it."""
+        save_picture(figure, self.plots / f"{name}.png")
 
 
 def _title(name: str, kind: str, seed: int, names: Sequence[str], kinds: Sequence[str]) -> str:

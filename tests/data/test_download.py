@@ -149,7 +149,9 @@ def test_a_link_outside_is_refused(tmp_path):
         unpack(tmp_path / "bad.tar", tmp_path / "target")
 
 
-@pytest.mark.parametrize("content", [archive_of({"word/a.wav": bytes(100_000)})[:60], b"no archive"])
+@pytest.mark.parametrize(
+    "content", [archive_of({"word/a.wav": bytes(100_000)})[:60], b"no archive"], ids=["cut", "none"]
+)
 def test_a_damaged_archive_leaves_nothing(tmp_path, content):
     (tmp_path / "bad.tar.gz").write_bytes(content)
     with pytest.raises(DownloadError, match="could not be unpacked"):

@@ -31,7 +31,7 @@ def study(tone_folder, tmp_path_factory):
         patch.chdir(folder)
         patch.setenv("KWS_JOBS", "1")
         patch.setattr(scoring, "THRESHOLDS", 40)
-        patch.setitem(EFFORTS, "tiny", Effort(4, 4, 0.6, 0.05, 1, 3))
+        patch.setitem(EFFORTS, "tiny", Effort(4, 4, 0.6, 0.05, 1, 3, 0.0, (1,), 1))
         for name in ("speech", "speech/validation"):
             (folder / name).mkdir()
             soundfile.write(folder / name / "a.wav", tone(400, 32_000), 16_000)

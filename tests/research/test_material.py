@@ -19,7 +19,7 @@ from kws.views import decode
 @pytest.fixture(autouse=True)
 def little(monkeypatch):
     """0.8 minutes of talk, said in parts of 0.21 minutes, with ten keywords a minute."""
-    monkeypatch.setitem(EFFORTS, "tiny", Effort(8, 4, 0.8, 0.1, 1, 2))
+    monkeypatch.setitem(EFFORTS, "tiny", Effort(8, 4, 0.8, 0.1, 1, 2, 0.0, (1,), 1))
     monkeypatch.setattr(material, "PART_MINUTES", 0.21)
     monkeypatch.setattr(material, "KEYWORDS_A_MINUTE", 10)
     monkeypatch.setattr(material, "SPEAKERS", 4)
