@@ -12,6 +12,7 @@ COMMANDS = {
     "listen": ("kws.streaming.listen", "print each detection of a keyword in a sound file, a stream or the microphone"),
     "download": ("kws.data.download", "fetch the official Speech Commands recordings"),
     "manifest": ("kws.data.manifest", "list the clips of a corpus, or rebuild a corpus from its list"),
+    "bench": ("kws.report.bench", "play recordings of a word and talk to engines, and count misses and false alarms"),
     "time": ("kws.report.timing", "time models and streams on this machine"),
 }
 

@@ -71,8 +71,10 @@ def measure(models: dict[str, nn.Module], batches: Sequence[int] = (1, 256), sec
     return [Latency(*case, median * 1e3) for case, median in _take_turns(cases, 3, seconds).items()]
 
 
-def measure_streams(streams: dict[str, Callable], rounds: int = 40, seconds: int = 2) -> list[StreamCost]:
-    """Time streams, such as ``open_stream`` gives, on so many seconds of noise in chunks of each length."""
+def measure_streams(
+    streams: dict[str, Callable], rounds: int = 40, seconds: int = 2, chunks: Sequence[float] = CHUNKS
+) -> list[StreamCost]:
+    """Time streams, such as ``open_stream`` gives, on so many seconds of noise in chunks of each length in seconds."""
     noise = (0.1 * np.random.default_rng(0).standard_normal(seconds * SAMPLE_RATE)).astype(np.float32)
 
     def hear(stream: Callable, chunk: float) -> Callable[[], None]:
@@ -80,7 +82,7 @@ def measure_streams(streams: dict[str, Callable], rounds: int = 40, seconds: int
         parts = np.split(noise, range(size, len(noise), size))
         return lambda: [stream(part) for part in parts]
 
-    cases = {(name, chunk): hear(stream, chunk) for name, stream in streams.items() for chunk in CHUNKS}
+    cases = {(name, chunk): hear(stream, chunk) for name, stream in streams.items() for chunk in chunks}
     return [StreamCost(*case, median / seconds * 1e3) for case, median in _take_turns(cases, rounds).items()]
 
 
