@@ -60,12 +60,13 @@ def notes(results: Sequence[Result], word: str) -> list[str]:
     """
     hours = results[0].shipped.hours
     most = poisson_interval(0, 0.9)[1] / hours  # at 95 %, as the interval has one side here
-    few = [f"{limit:g}" for limit in results[0].at_most if most > limit]
+    few = " and ".join(f"{limit:g}" for limit in results[0].at_most if most > limit)
     heard = f"{hours:.1f} h" if hours >= 0.05 else f"{hours * 3600:.0f} s"
-    lines = [
-        f"too little talk to speak of {limit} false alarms per hour: none in {heard}: at most {most:.1f} per hour"
-        for limit in few
-    ]
+    lines = []
+    if few:
+        lines.append(
+            f"too little talk to speak of {few} false alarms per hour: none in {heard}: at most {most:.1f} per hour"
+        )
     for r in results:
         lines += [
             f"{r.engine}: every threshold has more than {limit:g} false alarms per hour"

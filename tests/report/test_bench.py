@@ -158,7 +158,8 @@ def test_the_command_counts_prints_and_writes(folders, tmp_path, capsys):
     assert "4 recordings of beep, 0.03 h of talk, in quiet" in printed
     assert "50.0% [15.0%, 85.0%]" in printed
     assert (
-        "note: too little talk to speak of 0.1 false alarms per hour: none in 90 s: at most 119.8 per hour" in printed
+        "note: too little talk to speak of 0.1 and 0.5 and 5 false alarms per hour: none in 90 s: at most 119.8 per hour"
+        in printed
     )
     assert "hears" not in printed
     (row,) = read(tmp_path / "out" / "bench.csv")
