@@ -15,9 +15,8 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from kws.model import build
 
-VERSION = (
-    4  # of what the loop does with a config: raise it when that changes, or finished runs would be taken for new ones
-)
+VERSION = 4
+"""Of what the loop does with a config: raise it when that changes, or finished runs would be taken for new ones."""
 
 
 class TrainingError(RuntimeError):
@@ -52,9 +51,8 @@ class TrainConfig:
     label_smoothing: float = 0.03
     average: float = 0.996
     clip_gradient: float = 2.0
-    # A student of soft labels is less sure of itself: its loss on hard labels is lowest long before
-    # it orders clips best, so it is kept last. AU_FA_FR on validation would choose worse epochs than
-    # loss: it hangs on one or two mislabelled clips among a hundred or so of the keyword.
+    # A student of soft labels is less sure of itself: its loss on hard labels is lowest long before it orders clips best,
+    # so it is kept last. AU_FA_FR would choose worse epochs: it hangs on one or two mislabelled clips of a hundred.
     keep: str = "best"
 
     def __post_init__(self) -> None:
@@ -147,7 +145,9 @@ class Trainer:
         chances = self.objective.chances
         drawn = torch.multinomial(chances, len(chances), replacement=True, generator=generator)
         self.model.train()
-        losses, errors = zip(*(self.step(rows, generator) for rows in drawn.split(self.config.batch)), strict=True)
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(generator.initial_seed())  # dropout takes no generator
+            losses, errors = zip(*(self.step(rows, generator) for rows in drawn.split(self.config.batch)), strict=True)
         loss = float(torch.stack(losses).mean())
         if not math.isfinite(loss):
             raise TrainingError(f"the loss is {loss} in epoch {self.epoch + 1}: diverged, lower the learning rate")

@@ -162,6 +162,9 @@ def test_a_network_that_hears_through_an_embedding(tone_corpus):
     run = train_stream(data, shape, replace(ONCE, epochs=2))
     assert len(run.history) == 2
     assert run.validation_loss > 0
+    # Its dropout follows from the seed too, whatever was drawn in this process before.
+    torch.rand(1)
+    assert_same(run.model, train_stream(data, shape, replace(ONCE, epochs=2)).model)
 
 
 def test_what_is_trained_in_half_precision_is_nearly_the_same(tone_corpus):
