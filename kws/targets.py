@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from kws.checkpoint import load_model, load_provenance
-from kws.data.jobs import in_order
+from kws.data.jobs import in_order, one_thread
 from kws.data.storage import fingerprint, raw_weights
 from kws.split import require_split
 from kws.views import TrainingData
@@ -51,6 +51,7 @@ class Targets:
 
 
 @torch.no_grad()
+@one_thread()
 def teach(teacher: str | Path, data: TrainingData, layers: Sequence[str] = (), progress: bool = True) -> Targets:
     """The targets of a saved teacher for these training clips. ``layers`` are module names of the teacher.
 

@@ -57,6 +57,18 @@ def test_targets_are_what_the_teacher_says(teacher, targets, data):
         assert targets.layers[name].shape[:3] == (3, len(data.split.train), as_steps(outputs[name]).shape[1])
 
 
+def test_targets_do_not_hang_on_the_number_of_threads(teacher, targets, data):
+    threads = torch.get_num_threads()
+    torch.set_num_threads(3)
+    try:
+        again = teach(teacher, data, LAYERS)
+        assert torch.get_num_threads() == 3
+    finally:
+        torch.set_num_threads(threads)
+    assert torch.equal(again.logits, targets.logits)
+    assert all(torch.equal(again.layers[name], targets.layers[name]) for name in LAYERS)
+
+
 def test_the_mean_of_teachers(targets):
     other = replace(targets, logits=targets.logits + 2.0, layers={}, key="another")
     mean = mean_targets([targets, other])

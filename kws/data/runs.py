@@ -4,13 +4,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import torch
 from tqdm import tqdm
 
-from kws.data.jobs import tick
+from kws.data.jobs import one_thread, tick
 from kws.data.storage import CheckpointError, load_safely, save_whole
 
 
+@one_thread()
 def drive(make: Callable[[], Any], path: Path | None = None, progress: bool = True, name: str = "training") -> Any:
     """Run the epochs that a ``kws.trainer.Trainer`` lacks on one thread, keeping its state at ``path`` after each.
 
@@ -23,21 +23,16 @@ def drive(make: Callable[[], Any], path: Path | None = None, progress: bool = Tr
         except (CheckpointError, KeyError, TypeError, ValueError, RuntimeError) as error:
             tqdm.write(f"{path.name} is not a state to resume from, starting anew ({error})")
             trainer = make()
-    threads, epochs = torch.get_num_threads(), trainer.config.epochs
+    title, epochs = f"{name}, seed {trainer.seed}", trainer.config.epochs
     tick(trainer.epoch)
-    torch.set_num_threads(1)
-    try:
-        title = f"{name}, seed {trainer.seed}"
-        with tqdm(total=epochs, initial=trainer.epoch, desc=title, unit="epoch", disable=not progress) as bar:
-            while trainer.epoch < epochs:
-                row = trainer.run_epoch()
-                if path is not None:
-                    save_whole(trainer.state(), path)
-                bar.set_postfix_str(f"loss {row['loss']:.4f}, validation AU_FA_FR {row['validation_au_fa_fr']:.2e}")
-                bar.update()
-                tick()
-    finally:
-        torch.set_num_threads(threads)
+    with tqdm(total=epochs, initial=trainer.epoch, desc=title, unit="epoch", disable=not progress) as bar:
+        while trainer.epoch < epochs:
+            row = trainer.run_epoch()
+            if path is not None:
+                save_whole(trainer.state(), path)
+            bar.set_postfix_str(f"loss {row['loss']:.4f}, validation AU_FA_FR {row['validation_au_fa_fr']:.2e}")
+            bar.update()
+            tick()
     return trainer.finish()
 
 
