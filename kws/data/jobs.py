@@ -29,6 +29,7 @@ _worker = False
 def job_count() -> int:
     """Processes that work at once: the environment variable KWS_JOBS, or every core this process may use; 1 in a worker.
 
+    Without KWS_JOBS it is 1 on macOS, whose system libraries may crash in a forked process.
     Raises ``ValueError`` for a KWS_JOBS that is not a whole number of 1 or more.
     """
     wanted = os.environ.get("KWS_JOBS", "")
@@ -36,7 +37,9 @@ def job_count() -> int:
         raise ValueError(f"the environment variable KWS_JOBS must be a whole number of 1 or more, not {wanted!r}")
     if _worker or "fork" not in multiprocessing.get_all_start_methods():
         return 1
-    return int(wanted) if wanted else len(os.sched_getaffinity(0))
+    if wanted:
+        return int(wanted)
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 1
 
 
 def tick(amount: int = 1) -> None:

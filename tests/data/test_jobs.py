@@ -95,6 +95,14 @@ def test_a_count_that_is_none_is_refused(monkeypatch, wanted):
         job_count()
 
 
+def test_macos_has_one_job_unless_it_is_told(monkeypatch):
+    monkeypatch.delenv("KWS_JOBS", raising=False)
+    monkeypatch.delattr(os, "sched_getaffinity", raising=False)
+    assert job_count() == 1
+    monkeypatch.setenv("KWS_JOBS", "3")
+    assert job_count() == 3
+
+
 def test_a_child_process_that_ends_with_its_last_job_leaves_nobody(monkeypatch):
     monkeypatch.setenv("KWS_JOBS", "2")
     child = multiprocessing.get_context("fork").Process(target=lambda: list(in_order(abs, range(4), progress=False)))
