@@ -19,6 +19,7 @@ from torch import nn
 from kws.checkpoint import load_model, load_provenance, save_model
 from kws.compress import as_stored, fold_batch_norm
 from kws.data.jobs import in_order
+from kws.data.locks import one_at_a_time
 from kws.data.storage import replacing
 from kws.evaluate import judge, judge_checkpoint, provenance
 from kws.metrics import au_fa_fr, one_minus_auc
@@ -153,10 +154,12 @@ class Study:
 
     def save_run(self, job: Job, run: Run, storage: str = "float32", packed: bool = False) -> None:
         """Write a finished training: the network, batch norm folded in, and its record."""
-        # A killed process must not leave this record beside the weights of another recipe.
-        record_path(self.path(*job)).unlink(missing_ok=True)
-        self.write(job, fold_batch_norm(run.model), run.validation_loss, storage, packed)
-        write_record(self.path(*job), Record(self.recipe(job[0]), run.best_epoch, run.history))
+        # Neither a killed process nor two at once may leave this record beside the weights of another recipe.
+        path = self.path(*job)
+        with one_at_a_time(path):
+            record_path(path).unlink(missing_ok=True)
+            self.write(job, fold_batch_norm(run.model), run.validation_loss, storage, packed)
+            write_record(path, Record(self.recipe(job[0]), run.best_epoch, run.history))
 
     def write(self, job: Job, model: nn.Module, validation_loss: float, storage: str, packed: bool) -> None:
         """Judge a network as it will be stored, on its test clips, and write it with what was measured."""

@@ -1,5 +1,6 @@
 """A study trains what is not there, once; saves, judges and measures it; and a report trains nothing."""
 
+import threading
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,7 +17,7 @@ from kws.research.networks import GRU_SMALL, RUNGS
 from kws.research.settings import Settings
 from kws.research.study import KINDS, NotTrained, Study
 from kws.targets import teach
-from kws.trainer import Trainer
+from kws.trainer import Run, Trainer
 
 NAMES = ("base", "rnn", "rnn_fp16", "rnn_int8", "beyond")
 
@@ -127,6 +128,27 @@ def test_a_killed_process_leaves_no_record_beside_other_weights(study, monkeypat
     longer.fit("base", kinds=("published",))
     assert longer.is_there("base", "published", 0)
     assert not study.is_there("base", "published", 0)
+
+
+def test_two_processes_that_save_at_once_leave_no_record_beside_other_weights(study, monkeypatch, tmp_path):
+    """The second saves between the first's weights and its record, or would if it could."""
+    model = study.model("base")
+    monkeypatch.setattr(study, "weights", tmp_path)
+    job, run = ("base", "published", 0), Run(model, [{"validation_loss": 1.0}], 1)
+    longer, write, others = again(study, epochs=3), module.write_record, []
+    longer.weights = tmp_path
+
+    def let_the_other_in(path, record):
+        if not others:
+            others.append(threading.Thread(target=longer.save_run, args=(job, run)))
+            others[0].start()
+            others[0].join(1)
+        write(path, record)
+
+    monkeypatch.setattr(module, "write_record", let_the_other_in)
+    study.save_run(job, run)
+    others[0].join()
+    assert longer.is_there(*job)
 
 
 def test_students_learn_from_the_first_teacher_or_from_the_mean_of_all(study):
