@@ -134,9 +134,10 @@ class Hearing:
 
     @cached_property
     def listeners(self) -> dict[str, Listener]:
-        """All seeds of the students."""
+        """All seeds of the students, and those that were chosen: of more seeds perhaps than are asked for now."""
         study = self.study
-        return {f"{n}, seed {s}": Listener(study.stream(n, s)) for n in STUDENTS for s in study.seeds(n)}
+        seeds = {n: sorted({*study.seeds(n), study.choice.seeds[n]}) for n in STUDENTS}
+        return {f"{n}, seed {s}": Listener(study.stream(n, s)) for n in STUDENTS for s in seeds[n]}
 
     def chosen(self, name: str) -> str:
         """The listener of the seed that validation chose."""

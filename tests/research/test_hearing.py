@@ -127,6 +127,17 @@ def test_shipped_thresholds_are_judged_on_the_chosen_seeds(study, hearing):
             same([found[name, scene]], points(listener, [hearing.scenes[scene]], SMOOTHING, [0.5]))
 
 
+def test_a_seed_that_was_chosen_of_more_seeds_is_heard(study, hearing):
+    fewer = StreamStudy(replace(study.settings, seeds=1))
+    fewer.choice = CHOICE
+    assert list(Hearing(fewer).listeners) == [
+        f"{STUDENTS[0]}, seed 0",
+        f"{STUDENTS[0]}, seed 1",
+        f"{STUDENTS[1]}, seed 0",
+    ]
+    assert set(Hearing(fewer).shipped()) == {(name, scene) for name in STUDENTS for scene in hearing.judged}
+
+
 def test_three_ways_to_stream_a_network_of_clips(hearing):
     torch.manual_seed(2)
     base = CRNN(STEPS).eval()
