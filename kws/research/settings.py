@@ -155,7 +155,9 @@ class Settings:
 def _parsed(variable: str, kind: type) -> str | int | bool:
     value = os.environ[variable]
     if kind is bool:
-        return value not in ("", "0")
+        if value not in ("", "0", "1"):
+            raise ValueError(f"the environment variable {variable} must be 0 or 1, not {value!r}")
+        return value == "1"
     try:
         return kind(value)
     except ValueError:

@@ -34,6 +34,9 @@ def test_switches(name, monkeypatch):
     for value, means in (("1", True), ("0", False), ("", False)):
         monkeypatch.setenv(f"KWS_{name.upper()}", value)
         assert getattr(Settings.from_environment(), name) is means
+    monkeypatch.setenv(f"KWS_{name.upper()}", "no")
+    with pytest.raises(ValueError, match=f"KWS_{name.upper()} must be 0 or 1, not 'no'"):
+        Settings.from_environment()
 
 
 def test_bad_values(monkeypatch):
