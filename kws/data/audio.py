@@ -1,7 +1,7 @@
 """Reading a sound file of any rate and channel count as 16 kHz mono, as a whole or in blocks."""
 
 from collections.abc import Iterable, Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import numpy as np
@@ -36,6 +36,20 @@ class ForwardSound(soundfile.SoundFile):
         return False
 
 
+@contextmanager
+def open_sound(path: str | Path) -> Iterator[tuple[soundfile.SoundFile, WavSamples | None]]:
+    """A sound file to be read onwards, and what the header of a WAV file says; one that does not know its length is read to its end.
+
+    ``check_file`` comes first. Raises whatever libsndfile has for a file that is no sound.
+    """
+    with open(path, "rb", buffering=0) as file:
+        wav = wav_samples(file)
+        file.seek(0)
+        plain = wav is not None and (wav.promised is None or wav.kind == b"RF64")
+        with ForwardSound(PlainWav(file, wav) if plain else file.fileno(), closefd=False) as sound:
+            yield sound, wav
+
+
 def read_audio(path: str | Path) -> Tensor:
     """Waveform (samples,) float32 in [-1, 1] at 16 kHz from wav, flac, ogg, opus or mp3.
 
@@ -65,12 +79,8 @@ def file_blocks(path: str | Path) -> Iterator[np.ndarray]:
     except OSError as error:
         raise AudioError(str(error)) from error
     try:
-        with open(path, "rb", buffering=0) as file:
-            wav = wav_samples(file)
-            file.seek(0)
-            plain = wav is not None and (wav.promised is None or wav.kind == b"RF64")
-            with ForwardSound(PlainWav(file, wav) if plain else file.fileno(), closefd=False) as sound:
-                yield from _blocks(sound, path, wav)
+        with open_sound(path) as (sound, wav):
+            yield from _blocks(sound, path, wav)
     except AudioError:
         raise
     except Exception as error:  # whatever it is, it is this file's: the others can still be used

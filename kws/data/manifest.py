@@ -10,9 +10,9 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from kws.data.audio import AudioError, ForwardSound
+from kws.data.audio import AudioError, open_sound
 from kws.data.corpus import NOISE_FOLDER, Corpus, CorpusError, find_sound_files, folder_corpus
-from kws.data.storage import new_folder, replacing
+from kws.data.storage import check_file, new_folder, replacing
 
 BLOCK = 1 << 16  # samples read at a time
 COLUMNS = ("word", "clip", "speaker", "pcm_md5")
@@ -22,7 +22,8 @@ def pcm_md5(path: str | Path) -> str:
     """MD5 of the 16-bit little-endian samples of a sound file: the same for a wav and its flac copy. Raises ``AudioError``."""
     md5 = hashlib.md5()
     try:
-        with ForwardSound(path) as sound:
+        check_file(path, "sound file")
+        with open_sound(path) as (sound, _):
             while len(block := sound.read(BLOCK, dtype="int16")):
                 md5.update(block.astype("<i2").tobytes())
     except Exception as error:  # libsndfile's, NumPy's and the system's have no base class but this

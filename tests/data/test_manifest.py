@@ -1,11 +1,13 @@
 """A manifest rebuilds its corpus from archives; what is no manifest, and files that cannot be read, are told in a line."""
 
+import os
 import shutil
 
 import pytest
 import soundfile
 from conftest import tone
 
+from kws.data.audio import AudioError
 from kws.data.corpus import CorpusError, folder_corpus
 from kws.data.manifest import is_corpus_of, pcm_md5, read_manifest, rebuild, write_manifest
 from kws.report.command import main
@@ -82,6 +84,23 @@ def test_a_flac_of_unknown_length_has_the_checksum_of_its_samples(tmp_path):
     content[22:26] = bytes(4)
     (tmp_path / "b.flac").write_bytes(content)
     assert pcm_md5(tmp_path / "b.flac") == pcm_md5(tmp_path / "a.flac")
+
+
+def test_a_recording_that_was_killed_has_the_checksum_of_its_samples(tmp_path):
+    """Its header says that there are none."""
+    soundfile.write(tmp_path / "a.wav", tone(300), 16_000)
+    content = bytearray((tmp_path / "a.wav").read_bytes())
+    content[4:8] = content[40:44] = bytes(4)
+    (tmp_path / "b.wav").write_bytes(content)
+    assert pcm_md5(tmp_path / "b.wav") == pcm_md5(tmp_path / "a.wav")
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes here")
+@pytest.mark.timeout(20)
+def test_a_pipe_is_told_and_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "a.wav")
+    with pytest.raises(AudioError, match=r"a\.wav.*a pipe or a device"):
+        pcm_md5(tmp_path / "a.wav")
 
 
 def test_clips_that_cannot_be_read(tone_folder, tmp_path, capsys):
