@@ -15,8 +15,8 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from kws.model import build
 
+# Of what the loop does with a config: raise it when that changes, or finished runs would be taken for new ones.
 VERSION = 4
-"""Of what the loop does with a config: raise it when that changes, or finished runs would be taken for new ones."""
 
 
 class TrainingError(RuntimeError):

@@ -184,9 +184,7 @@ class Study:
         if (kind, teachers) not in self._targets:
             layers = sorted({other for rung in RUNGS.values() if rung.learns for _, other in rung.learns.pairs})
             data = self.training(kind)
-            said = [
-                teach(self.path("teacher", kind, seed), data, layers if seed == 0 else ()) for seed in range(teachers)
-            ]
+            said = [teach(self.path("teacher", kind, s), data, layers if s == 0 else ()) for s in range(teachers)]
             self._targets[kind, teachers] = mean_targets(said)
         return self._targets[kind, teachers]
 
