@@ -52,7 +52,7 @@ class Choice:
         material: by subset.
         validation: by network and seed, the point of fewest misses at each of ``SHOWN`` false alarms an hour.
         note: where it was not made by this very code, how.
-        given: which of voices, speech and embedding there were; None where that is not known.
+        given: which of voices, speech and embedding there were, with checksums; None where that is not known.
     """
 
     seeds: dict[str, int]

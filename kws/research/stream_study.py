@@ -14,7 +14,7 @@ from kws.evaluate import provenance
 from kws.research.material import sounds_for, words_for
 from kws.research.mining import add_hardest
 from kws.research.networks import STREAMS, Rung
-from kws.research.records import recipe_of
+from kws.research.records import files_digest, recipe_of
 from kws.research.scene_data import Maker, SceneData, add_scenes, scene_data
 from kws.research.scene_objective import LABELS, train_stream
 from kws.research.speech_embedding import SpeechEmbedding, load_speech_embedding
@@ -57,8 +57,9 @@ class StreamStudy(Study):
 
     @property
     def given(self) -> list[str]:
-        """Which material there is besides the corpus."""
-        return [name for name in ("voices", "speech", "embedding") if getattr(self.settings, name)]
+        """Which material there is besides the corpus, each with a checksum of its files."""
+        paths = {name: getattr(self.settings, name) for name in ("voices", "speech", "embedding")}
+        return [f"{name} {files_digest(path)}" for name, path in paths.items() if path]
 
     @property
     def teachers(self) -> tuple[str, ...]:

@@ -27,7 +27,7 @@ from kws.research.conditions import in_noise
 from kws.research.measured import Measured, measure
 from kws.research.networks import PACKED, RUNGS, STORED, TEACHERS, Rung, titles
 from kws.research.pictures import save_picture
-from kws.research.records import Record, is_trained, read_record, recipe_of, record_path, write_record
+from kws.research.records import Record, is_trained, read_record, recipe_of, record_path, sound_of, write_record
 from kws.research.settings import EFFORTS, Effort, Settings
 from kws.research.teachers import mean_targets
 from kws.split import SPLITS
@@ -50,7 +50,7 @@ class Study:
     def __init__(self, settings: Settings):
         corpus, self.settings, self.keyword = settings.open_corpus(), settings, settings.keyword
         self.clips = decode(corpus, settings.cache)
-        self.corpus = self.clips.corpus
+        self.corpus, self.sound = self.clips.corpus, sound_of(self.clips)
         self.splits = {kind: make(self.corpus, self.keyword, settings.split_seed) for kind, make in SPLITS.items()}
         weights, plots = settings.results_names(corpus)
         self.weights, self.plots = Path("weights") / weights, Path("plots") / plots
@@ -123,9 +123,9 @@ class Study:
             )
 
     def is_there(self, name: str, kind: str, seed: int) -> bool:
-        """Whether the network was trained before, on this split and by this recipe."""
+        """Whether the network was trained before, on this split of this sound and by this recipe."""
         path = self.path(name, kind, seed)
-        return not self.settings.anew and is_trained(path, self.splits[kind].fingerprint, self.recipe(name))
+        return not self.settings.anew and is_trained(path, self.splits[kind].fingerprint, self.recipe(name), self.sound)
 
     def recipe(self, name: str) -> str:
         """The fingerprint of how a network is trained, beside split and seed."""
@@ -159,7 +159,7 @@ class Study:
         with one_at_a_time(path):
             record_path(path).unlink(missing_ok=True)
             self.write(job, fold_batch_norm(run.model), run.validation_loss, storage, packed)
-            write_record(path, Record(self.recipe(job[0]), run.best_epoch, run.history))
+            write_record(path, Record(self.recipe(job[0]), run.best_epoch, run.history, sound=self.sound))
 
     def write(self, job: Job, model: nn.Module, validation_loss: float, storage: str, packed: bool) -> None:
         """Judge a network as it will be stored, on its test clips, and write it with what was measured."""

@@ -167,6 +167,17 @@ def test_what_is_there_is_not_trained_again(plain, embedded, nothing_is_trained)
         again(study, anew=True).fit_streams()
 
 
+def test_other_speech_is_other_material(tinier, tmp_path):
+    """In a folder of the same name."""
+    (tmp_path / "speech").mkdir()
+    study, given = again(tinier, speech=str(tmp_path / "speech")), []
+    for content in (b"one", b"one", b"two"):
+        (tmp_path / "speech" / "a.wav").write_bytes(content)
+        given.append(study.given)
+    assert given[0] == given[1] != given[2]
+    assert again(tinier).given == []
+
+
 @pytest.mark.parametrize("change", [{"epochs": 9}, {"effort": "small"}, {"split_seed": 1}])
 def test_a_report_takes_no_other_training(plain, change, nothing_is_trained):
     with pytest.raises(NotTrained, match=r"streaming_base-speaker-disjoint-0\.pt: not there, or of another"):

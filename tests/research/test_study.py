@@ -1,11 +1,13 @@
 """A study trains what is not there, once; saves, judges and measures it; and a report trains nothing."""
 
+import shutil
 import threading
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+import soundfile
 import torch
 
 from kws.checkpoint import load_model, load_provenance
@@ -59,6 +61,19 @@ def test_another_recipe_or_split_is_not_taken_for_it(study, change):
     assert all(study.is_there("rnn", kind, seed) for kind in KINDS for seed in study.seeds("rnn"))
     other = again(study, **change)
     assert not any(other.is_there("rnn", kind, seed) for kind in KINDS for seed in other.seeds("rnn"))
+
+
+def test_other_sound_of_the_same_names_is_not_taken_for_it(study, tmp_path):
+    shutil.copytree(study.settings.corpus, tmp_path / "other")
+    other = again(study, corpus=str(tmp_path / "other"))
+    other.weights = study.weights
+    assert other.is_there("base", "published", 0)
+    clip = next((tmp_path / "other" / "low").glob("*.wav"))
+    soundfile.write(clip, 0.1 * np.random.default_rng(0).standard_normal(16_000), 16_000)
+    other = again(other)
+    other.weights = study.weights
+    assert other.splits["published"].fingerprint == study.splits["published"].fingerprint
+    assert not other.is_there("base", "published", 0)
 
 
 def test_a_report_says_what_is_missing(study, nothing_is_trained):
