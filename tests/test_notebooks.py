@@ -22,7 +22,7 @@ TINY = {
     "KWS_VIEWS": "1",
     "KWS_EFFORT": "tiny",
 }
-TIMED = ("timing.", "minutes_table")  # cells that say how long something took
+TIMED = ("timing.",)  # cells that say how long something took
 LONGEST_CELL, WIDEST_LINE = 8, 100
 
 

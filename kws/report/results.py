@@ -25,9 +25,9 @@ from kws.targets import Targets
 
 PUBLISHED, BUILT = Path("docs/results"), Path("build/results")
 # Tables that no notebook writes.
-KEPT = ("epoch_time", "memory", "published", "synthetic_base", "synthetic_streams")
+KEPT = ("epoch_time", "memory", "published", "synthetic_base", "synthetic_streams", "training_time")
 # Columns that no rerun repeats.
-TIMINGS = {"latency": ("ms", "times_as_fast"), "stream_time": ("ms_for_a_second",), "training_time": ("minutes",)}
+TIMINGS = {"latency": ("ms", "times_as_fast"), "stream_time": ("ms_for_a_second",)}
 
 
 def write(study: Study, name: str, rows: Sequence[Row]) -> Path:
@@ -204,16 +204,6 @@ def latency(latencies: Sequence[Latency]) -> list[Row]:
         case = {"clips_in_a_call": t.batch, "front_end": "yes" if t.front_end else "no"}
         case |= {"network": called(t.model), "runtime": t.runtime}
         rows.append({**case, "ms": f"{t.milliseconds:.3f}", "times_as_fast": f"{of_first / t.milliseconds:.1f}"})
-    return rows
-
-
-def training_time(study: Study, names: Sequence[str]) -> list[Row]:
-    """How long networks trained, all runs together, where that is known."""
-    rows = []
-    for name in names:
-        curves = study.curves(name).values()
-        minutes = sum(row["seconds"] for record in curves for row in record.history) / 60
-        rows.append({"network": called(name), "runs": len(curves), "minutes": f"{minutes:.1f}" if curves else ""})
     return rows
 
 

@@ -69,16 +69,6 @@ def material_table(choice: Choice) -> str:
     return tabulate(rows, ["", *heads, "phrases of recorded speech", "minutes of it"])
 
 
-def validation_table(choice: Choice) -> str:
-    """What was seen on validation when seeds and thresholds were chosen."""
-    rows = {
-        f"{name}, at most {most:g} per hour": point
-        for name, points in choice.validation.items()
-        for most, point in zip(SHOWN, points, strict=True)
-    }
-    return points_table(rows)
-
-
 def equality_table(found: Sequence[Equality], cuttings: int) -> str:
     """Largest differences in probability of each model, by how it streams."""
     names = titles(*{row.name for row in found})

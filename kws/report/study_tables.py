@@ -11,11 +11,9 @@ from kws.checkpoint import load_model, load_provenance
 from kws.cost import size_in_bytes
 from kws.data.audio import to_float
 from kws.evaluate import probabilities
-from kws.metrics import at_prevalence, au_fa_fr, one_minus_auc
 from kws.research.conditions import noise_alone
 from kws.research.measured import Quality, quality
 from kws.research.networks import titles
-from kws.research.records import read_record
 from kws.research.study import KINDS, Study
 from kws.split import SUBSETS, shared_speakers
 from kws.targets import Targets
@@ -40,21 +38,6 @@ def split_table(study: Study) -> str:
             rows.append([kind, subset, size, keywords, share, split.fingerprint[:12]])
     heads = ["split", "subset", "clips", "keyword clips", "speaker also in train", "fingerprint"]
     return tabulate(rows, heads)
-
-
-def seeds_table(study: Study, name: str) -> str:
-    """Each seed of a network on its test clips."""
-    rows = []
-    for kind in KINDS:
-        for seed in study.seeds(name):
-            p, y = study.judged(name, kind, seed)
-            area = one_minus_auc(p, y)
-            record = read_record(study.path(name, kind, seed))
-            kept = record.best_epoch if record else ""
-            errors = f"{((p >= 0.5) != y).mean():.2%}"
-            rows.append([kind, seed, au_fa_fr(p, y), area, at_prevalence(area), errors, kept])
-    heads = ["split", "seed", "AU_FA_FR", "1 - AUC", "AU_FA_FR at SC prevalence", "errors at p = 0.5", "epoch kept"]
-    return tabulate(rows, heads, floatfmt=("", "", ".2e", ".6f", ".2e"))
 
 
 def mean_quality(study: Study, name: str) -> dict[str, Quality]:
@@ -108,16 +91,6 @@ def files_table(files: Sequence[Path]) -> str:
         rows.append([path.name, kind, about.seed, size_in_bytes(path), about.metrics["test 1-AUC"]])
     heads = ["file", "network", "seed", "bytes of the state dict", "test 1 - AUC"]
     return tabulate(rows, heads, floatfmt=("", "", "", ",", ".6f"), intfmt=",")
-
-
-def minutes_table(study: Study, names: Sequence[str]) -> str:
-    """How long networks trained, in minutes of one core, where that is known."""
-    called, rows = titles(*names), []
-    for name in names:
-        curves = study.curves(name).values()
-        seconds = [row["seconds"] for record in curves for row in record.history]
-        rows.append([called[name], len(curves), f"{sum(seconds) / 60:.1f}" if curves else "not kept"])
-    return tabulate(rows, ["network", "runs", "minutes of training"])
 
 
 def shown_clips(study: Study, keyword_clips: int = 2, others: int = 3) -> tuple[Tensor, Tensor, list[str]]:

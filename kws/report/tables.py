@@ -9,33 +9,6 @@ from kws.report.columns import cell
 from kws.research.measured import Measured
 
 
-def cost_table(rows: Sequence[Measured]) -> str:
-    """Parameters, bytes, multiply-accumulates, rates against the base, score."""
-    return tabulate(
-        [
-            [
-                r.title,
-                *(f"{value:,}" for value in (r.parameters, r.bytes, r.value_bytes, r.macs, r.exact_macs)),
-                *(f"{value:.3f}" for value in (r.compression, r.speedup, r.score)),
-            ]
-            for r in rows
-        ],
-        [
-            "network",
-            "parameters",
-            "bytes",
-            "of values",
-            "MACs (thop)",
-            "exactly",
-            "compression",
-            "speed-up",
-            "score of 7",
-        ],
-        disable_numparse=True,
-        colalign=["left"] + ["right"] * 8,
-    )
-
-
 def quality_table(rows: Sequence[Measured], kind: str, base: str = "base") -> str:
     """Mean over seeds and 95 % bootstrap interval over test clips; the last column is 1 - AUC over the base's. Networks not trained on the kind of split are left out."""
     first = next((r.quality[kind] for r in rows if r.name == base), None)

@@ -233,5 +233,3 @@ def test_layers_latency_and_time():
         "1,yes,base,eager,0.600,1.0",
         "1,yes,2: RNN,eager,0.300,2.0",
     ]
-    curves = {"base": {"a": Record("", 1, [{"seconds": 90.0}, {"seconds": 60.0}])}, "teacher": {}}
-    assert cells(results.training_time(study(curves=curves.get), ["base", "teacher"])) == ["base,1,2.5", "teacher,0,"]

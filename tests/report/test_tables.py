@@ -9,7 +9,7 @@ import torch
 from kws.checkpoint import load_provenance, save_model
 from kws.cost import size_in_bytes
 from kws.evaluate import provenance
-from kws.metrics import at_prevalence
+from kws.metrics import at_prevalence, one_minus_auc
 from kws.model import CRNN
 from kws.report import stream_tables, study_tables, tables
 from kws.research.hearing import Equality, Saved
@@ -44,13 +44,6 @@ def cells(line: str) -> list[str]:
 
 
 ROWS = [measured("base", 0.001, (1.0, 1.0)), measured("rnn", 0.002), measured("beyond", 0.0005, kinds=KINDS[:1])]
-
-
-def test_cost():
-    found = lines(tables.cost_table(ROWS))
-    score = f"{7.0:.3f}"
-    assert cells(found[1]) == ["2: RNN", "1,789", "12,500", "7,156", "10,816", "10,700", "30.000", "40.000", score]
-    assert len(found) == 3
 
 
 def test_quality_is_against_the_base_on_the_same_split():
@@ -125,20 +118,15 @@ def test_the_corpus_and_its_splits(study):
     assert found[0][5] == study.splits["published"].fingerprint[:12]
 
 
-def test_seeds_and_their_mean(study):
-    found = [cells(line) for line in lines(study_tables.seeds_table(study, "base"))]
-    assert [(row[0], row[1]) for row in found] == [(kind, seed) for kind in KINDS for seed in ("0", "1")]
-    assert found[1][-1] == "2"  # the epoch that was kept
-    p, y = study.judged("base", "published", 0)
-    assert found[0][5] == f"{((p >= 0.5) != y).mean():.2%}"
+def test_the_mean_of_seeds(study):
     mean = study_tables.mean_quality(study, "base")
-    areas = [float(row[3]) for row in found[:2]]
-    assert mean["published"].one_minus_auc[0] == pytest.approx(np.mean(areas), abs=1e-6)
+    areas = [one_minus_auc(*study.judged("base", "published", seed)) for seed in (0, 1)]
+    assert mean["published"].one_minus_auc[0] == pytest.approx(np.mean(areas))
     ratio = mean["speaker-disjoint"].one_minus_auc[0] / mean["published"].one_minus_auc[0]
     assert f"1 - AUC is {ratio:.2f} times" in study_tables.mean_table(mean)
 
 
-def test_noise_files_and_minutes(study):
+def test_noise_and_files(study):
     (line,) = lines(study_tables.noise_table(study, ["base", "rnn"]))
     assert cells(line)[:2] == ["hiss", "5"]
     assert all(share.endswith("%") for share in cells(line)[2:])
@@ -149,10 +137,6 @@ def test_noise_files_and_minutes(study):
         str(load_provenance(path).seed),
         f"{size_in_bytes(path):,}",
         "0.250000",
-    ]
-    assert [cells(line) for line in lines(study_tables.minutes_table(study, ["base", "rnn"]))] == [
-        ["base", "1", "1.5"],
-        ["2: RNN", "0", "not kept"],
     ]
 
 
@@ -194,7 +178,6 @@ def test_what_was_chosen_and_on_what():
     seeds, thresholds = {"streaming_small": 1}, {"streaming_small": 0.75}
     choice = Choice(seeds, thresholds, [1000, 2000, 3000], material, {"scout, seed 0": [POINT, POINT]})
     assert cells(lines(stream_tables.material_table(choice))[0]) == ["train", "1", "2", "3", "4", "5", "7"]
-    assert len(lines(stream_tables.validation_table(choice))) == 2
     text = stream_tables.choice_lines(choice)
     assert "1,000 scenes at first, 2,000 with the mined ones, 3,000 for the students" in text
     assert f"{titles('streaming_small')['streaming_small']}: seed 1 goes on, with threshold 0.7500" in text
