@@ -80,7 +80,7 @@ def _split(kind: str, seed: int, corpus: Corpus, keyword: str, parts: list[np.nd
         if positives == 0 or positives == len(part):
             raise CorpusError(
                 f"the {kind} split (seed {seed}) of corpus {corpus.name!r} leaves {len(part)} clips for {subset}, {positives} of them"
-                f" {keyword!r}: both kinds are needed; add clips or speakers, or take another seed"
+                f" {keyword!r}: both kinds are needed; add clips or speakers, or take another seed (KWS_SPLIT_SEED)"
             )
     return Split(kind, seed, *parts, fingerprint=split_fingerprint(corpus, parts))
 

@@ -117,7 +117,7 @@ def _in_workers(function, items, workers, bar, size, ticks) -> Iterator[Any]:
                 item = left.popleft()
                 waiting.append((item, pool.submit(_work, number, item)))
             item, future = waiting.popleft()
-            _wait(future, [f for _, f in waiting], bar, counter if ticks else None)
+            _wait(future, [f for _, f in waiting], bar, counter if ticks else None, workers)
             result = future.result()
             bar.update(0 if ticks else size(item))
             yield result
@@ -136,13 +136,13 @@ def _in_workers(function, items, workers, bar, size, ticks) -> Iterator[Any]:
         del _shared[number]
 
 
-def _wait(future: Future, others: list[Future], bar: tqdm, counter) -> None:
+def _wait(future: Future, others: list[Future], bar: tqdm, counter, workers: int) -> None:
     """Until a job is done, showing what the workers ticked."""
     while True:
         done = wait([future], POLL_SECONDS).done
         if counter is not None:
             bar.update(counter.value - bar.n)
-            running = sum(f.running() for f in (future, *others))
+            running = min(workers, sum(f.running() for f in (future, *others)))  # one more is on its way
             bar.set_postfix_str(f"{running} running" if running else "")
         if done:
             return

@@ -30,14 +30,20 @@ class CheckpointError(ValueError):
 def replacing(path: str | Path) -> Iterator[Path]:
     """Give a temporary path of the same name to write to; it becomes ``path``, whole, when the block ends without an error.
 
-    Whatever goes wrong inside (a full disk, a kill), the file that was at ``path`` before is untouched.
+    Whatever goes wrong inside (a full disk, a kill), the file that was at ``path`` before is untouched. An ``OSError`` of the system
+    names it.
     """
     path = Path(path)
     with _aside(path) as temporary:
-        yield temporary
-        with open(temporary, "rb+") as file:
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
+        try:
+            yield temporary
+            with open(temporary, "rb+") as file:
+                os.fsync(file.fileno())
+            os.replace(temporary, path)
+        except OSError as error:
+            if error.errno is None or error.filename is not None:
+                raise
+            raise OSError(error.errno, error.strerror, str(path)) from error  # a full disk has no name
 
 
 @contextmanager

@@ -1,7 +1,9 @@
 """Files and folders appear whole or not at all, whatever other processes do at the same time."""
 
+import errno
 import multiprocessing
 import os
+import re
 import threading
 import time
 from contextlib import suppress
@@ -29,6 +31,21 @@ def test_a_folder_appears_whole_or_not_at_all(tmp_path):
         (folder / "a").write_text("1")
         raise KeyboardInterrupt
     assert names(tmp_path / "new") == ["target"]
+
+
+def test_a_full_disk_names_the_file(tmp_path):
+    (tmp_path / "a").write_text("before")
+    with (
+        pytest.raises(OSError, match=re.escape(f"No space left on device: '{tmp_path / 'a'}'")),
+        replacing(tmp_path / "a"),
+    ):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    assert (tmp_path / "a").read_text() == "before"
+    assert names(tmp_path) == ["a"]
+    own = FileNotFoundError("an error of its own")
+    with pytest.raises(FileNotFoundError) as raised, replacing(tmp_path / "a"):
+        raise own
+    assert raised.value is own
 
 
 def test_of_two_that_make_a_folder_at_once_one_stays_whole(tmp_path):
