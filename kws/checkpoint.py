@@ -40,7 +40,7 @@ def save_model(
     """Write a checkpoint; a kill or a full disk leaves the old file as it was.
 
     It is the dict ``{format, format_version, architecture, config, state_dict, provenance}``. ``storage`` (float32, float16 or int8) and
-    ``packed`` say what ``state_dict`` holds: see ``kws.compress``, whose ``StorageError`` it raises.
+    ``packed`` say what ``state_dict`` holds: see ``kws.data.tensors``, whose ``StorageError`` it raises.
     """
     metrics = {
         name: float(value) for name, value in provenance.metrics.items()

@@ -207,13 +207,15 @@ def test_a_killed_process_leaves_no_choice_beside_other_weights(tinier, monkeypa
         again(study, report=True).fit_streams()
 
 
-def test_any_number_of_jobs_makes_the_same(settings, tinier, monkeypatch):
+def test_any_number_of_jobs_makes_the_same(settings, embedded, monkeypatch):
+    """Teachers with dropout too."""
     monkeypatch.setenv("KWS_JOBS", "2")
-    study, _ = fitted(settings, "two jobs", seeds=1, effort="tinier")
-    files = [path.name for path in tinier.weights.glob("seeds/*.pt")]
-    assert len(files) == 3
-    for name in (*files, tinier.choice_file.name):
-        assert (study.weights / "seeds" / name).read_bytes() == (tinier.weights / "seeds" / name).read_bytes()
+    alone, _ = embedded
+    study, _ = fitted(settings, "two jobs", seeds=1, embedding="of some kind")
+    files = [path.name for path in alone.weights.glob("seeds/*.pt")]
+    assert len(files) == 4
+    for name in (*files, alone.choice_file.name):
+        assert (study.weights / "seeds" / name).read_bytes() == (alone.weights / "seeds" / name).read_bytes()
 
 
 def test_schedules_follow_the_number_of_scenes(plain):
