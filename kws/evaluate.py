@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from kws.checkpoint import Provenance, load_model, load_provenance
 from kws.data.audio import SAMPLE_RATE, fit_to_length
+from kws.data.jobs import one_thread
 from kws.features import LogMel
 from kws.model import CRNN
 from kws.split import require_split
@@ -16,6 +17,7 @@ from kws.views import TrainingData
 
 
 @torch.no_grad()
+@one_thread()
 def probabilities(model: nn.Module, log_mel: Tensor, device: torch.device | str = "cpu", batch: int = 256) -> Tensor:
     """Keyword probability (clips,) float32 on the CPU of each log-mel (clips, n_mels, frames)."""
     return torch.cat([torch.softmax(model(part.to(device)), 1)[:, 1].cpu() for part in log_mel.split(batch)])

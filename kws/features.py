@@ -11,6 +11,7 @@ import torchaudio
 from torch import Tensor, nn
 
 from kws.data.audio import SAMPLE_RATE, to_float
+from kws.data.jobs import one_thread
 
 WINDOW = 400
 HOP = 160
@@ -44,6 +45,7 @@ class LogMel(nn.Module):
         return self.mel(padded).clamp(LOWEST_POWER, HIGHEST_POWER).log()
 
 
+@one_thread()
 def log_mels(waveforms: Tensor, front_end: LogMel | None = None) -> Tensor:
     """Log-mels (clips, n_mels, frames) float32 of int16 or float waveforms (clips, samples), a few clips at a time."""
     # A few clips at a time, so that the spectra stay in the cache.

@@ -2,6 +2,7 @@ import pytest
 import torch
 import torchaudio
 
+from kws.evaluate import probabilities
 from kws.features import LogMel, frames_in, log_mels
 
 
@@ -45,3 +46,21 @@ def test_frames_never_look_ahead(waveform, samples):
 def test_batches_give_the_same(waveform):
     many = waveform[:1].repeat(130, 1) * torch.linspace(0.1, 1, 130)[:, None]
     torch.testing.assert_close(log_mels(many), LogMel()(many), atol=1e-5, rtol=1e-5)
+
+
+def test_log_mels_and_judging_take_one_thread_and_give_the_others_back():
+    threads, seen = torch.get_num_threads(), []
+
+    def spy(x: torch.Tensor) -> torch.Tensor:
+        seen.append(torch.get_num_threads())
+        return torch.zeros(len(x), 40, 101)
+
+    spy.mel = LogMel().mel
+    torch.set_num_threads(3)
+    try:
+        log_mels(torch.zeros(2, 16_000), spy)
+        probabilities(lambda x: spy(x)[:, :2, 0], torch.zeros(2, 40, 101))
+        assert torch.get_num_threads() == 3
+    finally:
+        torch.set_num_threads(threads)
+    assert seen == [1, 1]

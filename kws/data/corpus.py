@@ -12,6 +12,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from kws.data.audio import SAMPLE_RATE, AudioError, fit_to_length, read_audio, to_int16
+from kws.data.jobs import one_thread
 
 CLIP_SAMPLES = SAMPLE_RATE
 NOISE_FOLDER = "_background_noise_"
@@ -125,6 +126,7 @@ class LoadedClips(NamedTuple):
     messages: list[str]
 
 
+@one_thread()
 def load_clips(corpus: Corpus, progress: bool = True) -> LoadedClips:
     """Decode every clip once; shorter clips are padded and longer ones cropped, alike on both ends.
 
