@@ -23,16 +23,6 @@ class CorpusError(ValueError):
     """A corpus that cannot be used as it is; the message names what is wrong and what to do."""
 
 
-def normal_keyword(keyword: str) -> str:
-    """A keyword as the user may type it, in lower case and without spaces around it."""
-    return " ".join(keyword.lower().split())
-
-
-def word_of(keyword: str) -> str:
-    """The name of a keyword's folder: that of a phrase has underscores."""
-    return normal_keyword(keyword).replace(" ", "_")
-
-
 @dataclass(frozen=True, order=True)
 class Clip:
     """One recording of one word. ``name`` is ``<word>/<file without suffix>``: the same for a wav and its flac copy."""

@@ -59,7 +59,7 @@ def sounds_for(subset: str, clips: ClipData, keyword: str, split: Split, setting
     Neural voices talk for training only: a model must not be chosen or judged on a voice that it has learned from.
     """
     sounds = words_for(subset, clips, keyword, split)
-    talk = _talk(talk_parts(subset, keyword, settings), keyword)
+    talk = _talk(talk_parts(subset, keyword, settings), settings.say or keyword)
     recorded = recorded_phrases(settings.speech, subset, settings.cache) if settings.speech else []
     alone = [Word(said, 0, len(said)) for said in talk.keywords]
     return replace(sounds, keywords=[*sounds.keywords, *alone], talk=talk.phrases, recorded=recorded)
@@ -114,7 +114,7 @@ def talk_scene(settings: Settings, keyword: str, seed: int = 3) -> Scene:
         return in_a_row([waveform for _, waveform in readable(sound_files(settings.talk))])
     minutes = EFFORTS[settings.effort].stand_in_minutes
     part = TalkPart(Path(settings.cache) / f"talk-{keyword}-alarms.pt", minutes, 0, seed, FEW_SPEAKERS)
-    return in_a_row([0.3 * to_float(phrase) for phrase in _talk([part], keyword).phrases])
+    return in_a_row([0.3 * to_float(phrase) for phrase in _talk([part], settings.say or keyword).phrases])
 
 
 def in_a_row(recordings: list[Tensor]) -> Scene:

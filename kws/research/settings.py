@@ -4,10 +4,11 @@ import os
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
-from kws.data.corpus import Corpus, CorpusError, folder_corpus, word_of
+from kws.data.corpus import Corpus, CorpusError, folder_corpus
 from kws.data.download import ARCHIVES, download_speech_commands
 from kws.data.manifest import is_corpus_of
 from kws.voices.synthetic import SyntheticConfig, synthetic_corpus
+from kws.voices.text import folder_name, spoken
 
 OTHER_VARIABLES = {"KWS_JOBS"}
 
@@ -52,7 +53,8 @@ class Settings:
 
     Attributes:
         corpus: "synthetic" (made on the spot), "speech_commands_v0.01" or "_v0.02" (downloaded), or a folder of that shape.
-        keyword: the word to hear.
+        keyword: the word to hear, by the name of its folder; of a synthetic corpus it may be given as one types it.
+        say: how the keyword is said, where its name does not tell; "" is as it is spelt.
         seeds: models trained of each kind, from seed 0; of teachers four in ``experiments``, at most two a kind in ``streaming``.
         split_seed: of the random splits; take another where a small corpus leaves a subset without the keyword.
         epochs: of each training of the base; others train a multiple.
@@ -71,6 +73,7 @@ class Settings:
 
     corpus: str = "synthetic"
     keyword: str = "sheila"
+    say: str = ""
     seeds: int = 3
     split_seed: int = 0
     epochs: int = 50
@@ -98,7 +101,8 @@ class Settings:
                 values[known[variable].name] = _parsed(variable, known[variable].type)
         settings = cls(**values)
         if settings.corpus == "synthetic":
-            settings = replace(settings, keyword=word_of(settings.keyword))
+            name, said = folder_name(settings.keyword), spoken(settings.say or settings.keyword)
+            settings = replace(settings, keyword=name, say="" if said == name.replace("_", " ") else said)
         settings.check()
         return settings
 
@@ -125,7 +129,7 @@ class Settings:
         """The corpus, made or downloaded if need be. Raises ``CorpusError`` for a folder that is not there or lacks the keyword."""
         corpora, version = Path(self.cache) / "corpora", self.corpus.removeprefix("speech_commands_")
         if self.corpus == "synthetic":
-            corpus = synthetic_corpus(self.keyword.replace("_", " "), corpora, SyntheticConfig(clips=self.clips))
+            corpus = synthetic_corpus(self.keyword, corpora, SyntheticConfig(clips=self.clips), say=self.say)
         elif version in ARCHIVES:
             corpus = folder_corpus(download_speech_commands(corpora, version), self.corpus)
         elif Path(self.corpus).is_dir():

@@ -6,7 +6,6 @@ time; each clip has its own noise and level.
 
 import hashlib
 import math
-import re
 from collections import Counter
 from dataclasses import astuple, dataclass
 from pathlib import Path
@@ -14,15 +13,17 @@ from pathlib import Path
 import numpy as np
 import torch
 from torch import Tensor
+from tqdm import tqdm
 
 from kws.data.acoustics import coloured_noise, convolve, mix_at_snr, power
 from kws.data.audio import SAMPLE_RATE, fit_to_length, to_int16
-from kws.data.corpus import NOISE_FOLDER, Corpus, CorpusError, folder_corpus, normal_keyword, word_of
+from kws.data.corpus import NOISE_FOLDER, Corpus, CorpusError, folder_corpus
 from kws.data.jobs import in_order, one_thread, tick
 from kws.data.storage import new_folder, save_flac
 from kws.voices.espeak import Espeak
 from kws.voices.phonemes import plain_phonemes, similar_words
 from kws.voices.speakers import Mouth, Speaker, make_speaker
+from kws.voices.text import folder_name, spoken, warning_for
 from kws.voices.words import COMMON_WORDS
 
 VERSION = 2  # of the recipe below: a new one makes new corpora
@@ -60,23 +61,25 @@ class _Saying:
 
 
 def synthetic_corpus(
-    keyword: str, folder: str | Path, config: SyntheticConfig = SyntheticConfig(), progress: bool = True
+    keyword: str, folder: str | Path, config: SyntheticConfig = SyntheticConfig(), progress: bool = True, say: str = ""
 ) -> Corpus:
     """Make (or find, if it was made before) the corpus of a keyword below ``folder``; the same config gives the same sound.
 
-    ``keyword`` is any word or short phrase that fits in a second, in English spelling. Raises ``CorpusError`` for
-    one that espeak-ng cannot say or that takes more than a second.
+    Args:
+        keyword: a word or short phrase as one types it; the word's folder is its ``folder_name``.
+        say: how it is said, where that is not how it is spelt.
+
+    Raises ``CorpusError`` for one that espeak-ng cannot say or that takes more than a second.
     """
-    keyword = normal_keyword(keyword)
-    if not re.fullmatch(r"[a-z][a-z' -]*", keyword):
-        raise CorpusError(
-            f"espeak-ng cannot say the keyword {keyword!r}: give a word or phrase in English spelling, of letters"
-        )
-    key = hashlib.sha256(repr((VERSION, keyword, astuple(config))).encode()).hexdigest()[:12]
-    target = Path(folder) / f"synthetic-{word_of(keyword)}-{key}"
+    try:
+        word, said = folder_name(keyword), spoken(say or keyword)
+    except ValueError as error:
+        raise CorpusError(str(error)) from error
+    key = hashlib.sha256(repr((VERSION, said, astuple(config))).encode()).hexdigest()[:12]
+    target = Path(folder) / f"synthetic-{word}-{key}"
     if not target.is_dir():
         with new_folder(target) as unfinished:
-            _speak(keyword, config, unfinished, progress)
+            _speak(word, said, config, unfinished, progress)
     corpus = folder_corpus(target, name="synthetic")
     if len(corpus.clips) != config.clips:
         raise CorpusError(
@@ -86,15 +89,17 @@ def synthetic_corpus(
 
 
 @one_thread()
-def _speak(keyword: str, config: SyntheticConfig, folder: Path, progress: bool) -> None:
+def _speak(word: str, said: str, config: SyntheticConfig, folder: Path, progress: bool) -> None:
     """Fill a folder with the clips and the noises, by several processes.
 
     Each job draws from the seed and its number, and has a synthesizer of its own: so the number of processes does not matter.
     """
     rng, generator = np.random.default_rng(config.seed), torch.Generator().manual_seed(config.seed)
-    kinds = _words(keyword, config, rng)
+    kinds = _words(word, said, config, rng)
+    # Names tell corpora apart where a folder's name does not tell how its word is said.
+    tail = "" if word.replace("_", " ") == said else f" {said}"
     speakers = [
-        make_speaker(hashlib.sha256(f"{config.seed} {i}".encode()).hexdigest()[:8], rng, generator)
+        make_speaker(hashlib.sha256(f"{config.seed} {i}{tail}".encode()).hexdigest()[:8], rng, generator)
         for i in range(config.speakers)
     ]
     sayings = _sayings(kinds, speakers, config, rng)
@@ -123,29 +128,32 @@ def _speak(keyword: str, config: SyntheticConfig, folder: Path, progress: bool) 
             save_flac(to_int16(waveform), folder / saying.path, SAMPLE_RATE)
 
     sizes = [*map(len, batches), *(0 for _ in noises)]
-    jobs = in_order(write, range(len(sizes)), f"speaking {keyword!r}", "clip", sizes.__getitem__, True, progress)
+    jobs = in_order(write, range(len(sizes)), f"speaking {said!r}", "clip", sizes.__getitem__, True, progress)
     for _ in jobs:
         pass
 
 
-def _words(keyword: str, config: SyntheticConfig, rng: np.random.Generator) -> list[dict[str, list[str]]]:
+def _words(name: str, said: str, config: SyntheticConfig, rng: np.random.Generator) -> list[dict[str, list[str]]]:
     """The phonemes of the keyword, of words like it and of common ones, by the names of their folders."""
     espeak = Espeak()
-    pronunciation = espeak.phonemes(keyword)
+    pronunciation = espeak.phonemes(said)
     if not pronunciation:
-        raise CorpusError(f"espeak-ng cannot say the keyword {keyword!r}: give a word in English spelling")
+        raise CorpusError(f"espeak-ng cannot say the keyword {said!r}: give a word in English spelling")
     seconds = len(espeak.say(pronunciation, "en-us", 170, 50, 50)) / espeak.sample_rate
     if seconds > LONGEST_KEYWORD:
-        raise CorpusError(f"the keyword {keyword!r} takes {seconds:.1f} s to say; a clip is 1 s: take a shorter one")
+        raise CorpusError(f"the keyword {said!r} takes {seconds:.1f} s to say; a clip is 1 s: take a shorter one")
+    if warning := warning_for(pronunciation, seconds):
+        tqdm.write(f"warning for the keyword {said!r}: {warning}")
     swaps = math.ceil(config.swapped * len(pronunciation))
     like = similar_words(pronunciation, config.confusable_words, swaps, rng)
-    common = {word: espeak.phonemes(word) for word in COMMON_WORDS}
+    # A homophone would be the keyword under another name.
+    common = {word: espeak.phonemes(word) for word in COMMON_WORDS if word != name}
     homophones = {
         word for word, phonemes in common.items() if plain_phonemes(phonemes) == plain_phonemes(pronunciation)
     }
     return [
-        {word_of(keyword): pronunciation},
-        {f"like_{word_of(keyword)}_{i}": phonemes for i, phonemes in enumerate(like, 1)},
+        {name: pronunciation},
+        {f"like_{name}_{i}": phonemes for i, phonemes in enumerate(like, 1)},
         {word: phonemes for word, phonemes in common.items() if word not in homophones},
     ]
 

@@ -1,4 +1,4 @@
-"""English words: those of a synthetic corpus, which are nearly those of Speech Commands, and those of talk."""
+"""English words: those of a synthetic corpus, which are nearly those of Speech Commands, those of talk, and the commonest of all."""
 
 # fmt: off
 COMMON_WORDS = (
@@ -49,5 +49,15 @@ WORDS = (
     " foggy forty fuzzy glory guilty hairy hobby hockey honey hungry jelly juicy kitty lazy lobby lucky many messy mercy movie navy nasty"
     " ninety pony pity puppy rainy rocky rugby rusty safety salty sixty snowy sorry spicy sticky taxi tasty thirsty thirty tidy treaty turkey"
     " ugly windy"
+).split()
+COMMONEST = (  # in talk
+    "a about after again all also always an and another any anything are around as ask at away back be because been before being better"
+    " but by call can come could day did do does doing done down even ever every everything feel find first for from get getting give go"
+    " going good got great guess had has have he hear hello her here hey hi him his home how i if in into is it its just kind know last"
+    " let like little long look made make man maybe me mean money more most mother much must my name need never new nice night no not"
+    " nothing now of off oh okay old on one only or other our out over people place please put really right said same say see she should"
+    " so some something sorry sure take talk tell than thank thanks that the their them then there these they thing things think this"
+    " those thought three through time to today tomorrow tonight too two up us use very wait want was way we well went were what when where"
+    " which who why will with work world would yeah year years yes you your"
 ).split()
 # fmt: on

@@ -71,6 +71,29 @@ def test_the_keyword_as_one_types_it(monkeypatch):
     settings = Settings.from_environment(clips=60)
     assert settings.keyword == "hey_computer"
     assert settings.open_corpus().words["hey_computer"] > 3
+    assert settings.say == ""
+
+
+@pytest.mark.parametrize(
+    ("typed", "say", "keyword", "said"),
+    [
+        ("R2D2", "", "r2d2", "r two d two"),
+        ("Müller", "", "muller", "müller"),
+        ("Siobhan", "Shivawn!", "siobhan", "shivawn"),
+    ],
+)
+def test_a_name_that_does_not_tell_how_it_is_said(typed, say, keyword, said, monkeypatch):
+    monkeypatch.setenv("KWS_KEYWORD", typed)
+    monkeypatch.setenv("KWS_SAY", say)
+    settings = Settings.from_environment()
+    assert (settings.keyword, settings.say) == (keyword, said)
+
+
+def test_a_keyword_that_nothing_can_say(monkeypatch):
+    monkeypatch.setenv("KWS_KEYWORD", "東京")
+    with pytest.raises(ValueError, match="cannot say '東'"):
+        Settings.from_environment()
+    assert Settings.from_environment(corpus="a folder").keyword == "東京"
 
 
 def test_corpora(tone_folder):
