@@ -106,9 +106,9 @@ def test_ctrl_c_ends_without_a_traceback(arguments, seconds):
 def test_closed_streams_are_no_error_but_where_one_is_read():
     sound = "import sys; sys.stdout.buffer.write(bytes(64_000))"
     heard = f'"$PYTHON" -c \'{sound}\' | "$PYTHON" -m kws listen "$MODEL" - --threshold 0'
-    assert len(shell(heard).stdout.splitlines()) == 2
+    assert len(shell(heard).stdout.splitlines()) == 3
     without_errors = shell(f"{heard} 2>&-")
-    assert (without_errors.returncode, len(without_errors.stdout.splitlines())) == (0, 2)
+    assert (without_errors.returncode, len(without_errors.stdout.splitlines())) == (0, 3)
     without_output = shell(f"{heard} >&-")
     assert (without_output.returncode, without_output.stderr) == (0, "")
     without_input = shell('"$PYTHON" -m kws listen "$MODEL" - <&-')

@@ -23,6 +23,7 @@ from kws.streaming.microphone import list_microphones, microphone_blocks
 from kws.streaming.model import StreamingModel, load_stream
 
 BLOCK_SECONDS = 0.2  # of standard input: how often it is asked
+TAIL_SECONDS = 0.5  # of silence after a sound that ends
 BAR = 20  # characters, at most
 TEXT = 50  # characters of the live line besides its two bars
 RAW = (".raw", ".pcm", ".s16")  # names of files that are samples and nothing else
@@ -63,8 +64,12 @@ def main(arguments: list[str] | None = None, prog: str = "kws listen") -> None:
         options.hold_off,
     )
     # Print what is detected, as it comes.
+    nothing = True
     for detection in listen(model, _source(options), detector, live=sys.stderr.isatty()):
         print(f"{detection.seconds:9.2f} s  {detection.probability:.3f}  {model.keyword}", flush=True)
+        nothing = False
+    if nothing:
+        print(f"heard no {model.keyword!r}", file=sys.stderr)
 
 
 @torch.inference_mode()
@@ -122,12 +127,18 @@ def _source(options: argparse.Namespace) -> Iterator[np.ndarray]:
     if options.file == "-":
         if sys.stdin is None:
             raise ValueError("standard input is closed; give it samples, or name a FILE")
-        return resampled(raw_blocks(sys.stdin.buffer, options.rate), options.rate)
+        return with_silence(resampled(raw_blocks(sys.stdin.buffer, options.rate), options.rate))
     if Path(options.file).suffix.lower() in RAW:
         raise ValueError(
             f"{options.file}: raw samples are read from standard input: give - as FILE and < {options.file}"
         )
-    return file_blocks(options.file)
+    return with_silence(file_blocks(options.file))
+
+
+def with_silence(blocks: Iterator[np.ndarray]) -> Iterator[np.ndarray]:
+    """The blocks of a sound, and half a second of silence: a word is detected up to so long after its end, which may be the sound's."""
+    yield from blocks
+    yield np.zeros(int(TAIL_SECONDS * SAMPLE_RATE), np.float32)
 
 
 def raw_blocks(stream, rate: int) -> Iterator[np.ndarray]:

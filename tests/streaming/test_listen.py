@@ -18,7 +18,7 @@ import torch
 from conftest import ROOT
 
 from kws.report.command import main
-from kws.streaming.listen import live_line
+from kws.streaming.listen import live_line, with_silence
 from kws.streaming.model import StreamingModel, save_stream, streaming_model
 
 WEIGHTS = ROOT / "weights" / "happy"
@@ -43,7 +43,7 @@ def test_a_file_of_any_rate(model, tmp_path, capsys, rate, channels):
     lines = capsys.readouterr().out.splitlines()
     times = [float(line.split()[0]) for line in lines]
     np.testing.assert_allclose(np.diff(times), 1.0, atol=0.06)
-    assert len(lines) == 5
+    assert len(lines) == 6  # five seconds and the silence after them
     assert all(
         line.split()[1] == "s" and 0 <= float(line.split()[2]) <= 1 and line.split()[3] == "happy" for line in lines
     )
@@ -54,7 +54,7 @@ def test_raw_samples_from_standard_input(model):
     command = [sys.executable, "-m", "kws", "listen", str(model), "-", "--threshold", "0"]
     done = subprocess.run(command, input=samples.tobytes() + b"x", cwd=ROOT, capture_output=True)
     assert done.returncode == 0, done.stderr
-    assert len(done.stdout.decode().splitlines()) == 2
+    assert len(done.stdout.decode().splitlines()) == 3
 
 
 def test_a_sound_file_on_standard_input_is_refused(model, tmp_path):
@@ -68,7 +68,7 @@ def test_a_sound_file_on_standard_input_is_refused(model, tmp_path):
 def test_options_may_stand_anywhere(model, tmp_path, capsys):
     soundfile.write(tmp_path / "a.wav", noise(2, 16_000), 16_000)
     assert main(["listen", str(model), "--threshold", "0", str(tmp_path / "a.wav")]) == 0
-    assert len(capsys.readouterr().out.splitlines()) == 2
+    assert len(capsys.readouterr().out.splitlines()) == 3
 
 
 def test_a_wav_of_a_pipe_or_with_a_comment_is_whole(model, tmp_path, capsys):
@@ -80,7 +80,7 @@ def test_a_wav_of_a_pipe_or_with_a_comment_is_whole(model, tmp_path, capsys):
         (tmp_path / "a.wav").write_bytes(content)
         assert main(["listen", str(model), str(tmp_path / "a.wav"), "--threshold", "0"]) == 0
         output = capsys.readouterr()
-        assert (len(output.out.splitlines()), output.err) == (2, "")
+        assert (len(output.out.splitlines()), output.err) == (3, "")  # two seconds, and the silence after them
 
 
 @pytest.mark.parametrize("name", ["a.flac", "a.wav"])
@@ -181,17 +181,18 @@ def test_in_a_narrow_terminal_no_update_leaves_a_row(model, tmp_path):
     shown = os.read(ours, 100_000).decode()
     os.close(ours)
     os.close(theirs)
-    updates = shown.split("\r\033[K")[1:]
+    *updates, last = shown.split("\r\033[K")[1:]
     assert len(updates) >= 3
     assert max(map(len, updates)) == 29
-    assert "\n" not in shown
+    assert not any("\n" in update for update in updates)
+    assert last.strip() == "heard no 'happy'"
 
 
 def test_a_checkpoint_can_be_listened_with(tmp_path, capsys):
     soundfile.write(tmp_path / "a.wav", noise(3, 16_000), 16_000)
     assert main(["listen", str(WEIGHTS / "rnn_int8.pt"), str(tmp_path / "a.wav"), "--threshold", "0"]) == 0
     output = capsys.readouterr()
-    assert len(output.out.splitlines()) == 3
+    assert len(output.out.splitlines()) == 4  # three seconds, and the silence after them
     assert "trained on clips" in output.err
 
 
@@ -203,7 +204,7 @@ def test_what_is_reported_is_what_the_model_says(tmp_path, capsys):
     save_stream(model, tmp_path / "m.pt")
     main(["listen", str(tmp_path / "m.pt"), str(tmp_path / "a.wav"), "--threshold", "0"])
     reported = [line.split() for line in capsys.readouterr().out.splitlines()]
-    p = model(torch.from_numpy(waveform))
+    p = model(torch.cat([torch.from_numpy(waveform), torch.zeros(8_000)]))
     for seconds, _, probability, _ in reported:
         step = round((float(seconds) * 16_000 - model.first_sample) / model.step_samples)
         assert float(probability) == pytest.approx(float(p[step]), abs=6e-4)
@@ -225,3 +226,22 @@ def test_memory_stays_flat(model, tmp_path):
         done = subprocess.run(command, cwd=ROOT, env={**os.environ}, capture_output=True, text=True, check=True)
         peaks[minutes] = int(done.stderr.split()[-1])  # kB
     assert peaks[10] - peaks[1] < 20_000
+
+
+def test_a_word_at_the_end_of_a_sound_is_detected(real_folder, capsys):
+    """A word is detected a moment after its end, and a clip ends before that: silence is heard after it."""
+    clips = sorted((real_folder / "happy").glob("*.flac"))[:20]
+    heard = 0
+    for clip in clips:
+        assert main(["listen", str(WEIGHTS / "streaming_base.pt"), str(clip)]) == 0
+        output = capsys.readouterr()
+        heard += bool(output.out)
+        assert ("heard no 'happy'" in output.err) == (not output.out)
+    assert heard >= 17
+
+
+def test_half_a_second_of_silence_comes_after_a_sound():
+    first, silence = with_silence(iter([np.ones(10, np.float32)]))
+    assert len(first) == 10
+    assert len(silence) == 8_000
+    assert not silence.any()
