@@ -26,6 +26,7 @@ class Effort:
         cuttings: random cuttings of a minute by which streams are compared with offline models.
         timed_seconds: for which all models take turns when calls are timed; timed_batches: clips in a call.
         timed_rounds: of streams, which take turns as well.
+        mining: rounds of looking for hard scenes, 1 or 2; the second has teachers of its own, and takes as long as training them.
     """
 
     scenes: int
@@ -37,11 +38,12 @@ class Effort:
     timed_seconds: float
     timed_batches: tuple[int, ...]
     timed_rounds: int
+    mining: int = 2
 
 
 EFFORTS = {
     "tiny": Effort(128, 64, 128 / 150, 1.28, 1, 10, 0.0, (1,), 1),
-    "small": Effort(2_000, 100, 2_000 / 150, 20.0, 20, 12, 20.0, (1, 256), 10),
+    "small": Effort(2_000, 100, 2_000 / 150, 20.0, 20, 12, 20.0, (1, 256), 10, mining=1),
     "full": Effort(24_000, 1_200, 160.0, 240.0, 120, 150, 60.0, (1, 256), 30),
 }
 """"tiny" only shows that everything runs, "small" is the notebooks' default, "full" is that of the committed results."""

@@ -77,7 +77,7 @@ class StreamStudy(Study):
         if name not in STREAMS:
             return super().recipe(name)
         settings = self.settings
-        trained_on = (self.effort.scenes, self.effort.validation_scenes, self.effort.talk_minutes, MINING, MORE)
+        trained_on = (self.effort.scenes, self.effort.validation_scenes, self.effort.talk_minutes, MINING[: self.effort.mining], MORE)
         return recipe_of(replace(STREAMS[name], title=""), settings.epochs, *trained_on)
 
     def fit_streams(self) -> None:
@@ -106,10 +106,11 @@ class StreamStudy(Study):
         maker = Maker(sounds, embedding=self.embedding, cache=self.settings.cache)
         data = scene_data(self.corpus, self.keyword, split, maker, effort.scenes, effort.validation_scenes)
         counts = [len(data.train.labels)]
-        # Two rounds of mining: by small networks, then by a teacher of each kind trained on what those found.
+        # One or two rounds of mining: by small networks, then by a teacher of each kind trained on what those found.
         scouts = ("scout", "embedding scout") if self.settings.embedding else ("scout",)
         first = {}
-        for number, (names, (looked, kept)) in enumerate(zip((scouts, self.teachers), MINING, strict=True)):
+        rounds = list(zip((scouts, self.teachers), MINING, strict=True))[: effort.mining]
+        for number, (names, (looked, kept)) in enumerate(rounds):
             found = self._train_all([(name, 0) for name in names], data)
             first = first or found
             keep = max(1, round(effort.scenes * kept / len(names)))
