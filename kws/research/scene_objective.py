@@ -18,7 +18,7 @@ from kws.data.runs import drive, state_path
 from kws.data.storage import fingerprint
 from kws.distill import DistillConfig, ProjectedPair, soften, softened_kl
 from kws.metrics import au_fa_fr
-from kws.research.scene_data import VERSION, SceneData
+from kws.research.scene_data import VERSION, SceneData, weights_of
 from kws.research.speech_embedding import embedded_steps
 from kws.research.stepwise import Stepwise, stepwise
 from kws.research.stream_targets import StreamTargets
@@ -57,6 +57,7 @@ class SceneObjective(Objective):
         distill: DistillConfig = LABELS,
         halved: bool = False,
         device: torch.device = torch.device("cpu"),
+        start: nn.Module | None = None,
     ):
         super().__init__()
         if config.clean_share:
@@ -69,12 +70,15 @@ class SceneObjective(Objective):
             raise ValueError("the logits of teachers have a weight, but there are no targets: teach_stream makes them")
         self.data, self.config, self.targets, self.distill = data, config, targets, distill
         self.halved, self.device = halved, device
+        self.start = start.state_dict() if start else None
         holds = (data.train.labels == 1).any(1)
         share = config.keyword_share
         self.chances = torch.where(holds, share / holds.sum(), (1 - share) / (~holds).sum())
         self.layers: list[str] = []
 
     def attach(self, model: nn.Module) -> None:
+        if self.start:
+            model.load_state_dict(self.start)
         self.network: Stepwise = stepwise(model)
         train, frames = self.data.train, self.data.train.labels.shape[1]
         ends = self.network.ends(frames)
@@ -151,18 +155,19 @@ def train_stream(
     runs: str | Path | None = None,
     name: str = "training",
     progress: bool = True,
+    start: nn.Module | None = None,
 ) -> Run:
-    """``kws.train.train`` for scenes: the network is to be streamed with its state carried on.
+    """``kws.train.train`` for scenes: the network is to be streamed with its state carried on. It begins as ``start``, or by chance.
 
     Processors with AVX-512 train networks of several convolutions in bfloat16.
     """
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     halved = in_halves(model_config, device)
-    learning = (targets and targets.key, distill, halved)
+    learning = (targets and targets.key, distill, halved, *weights_of([start] if start else []))
     key = fingerprint(TRAIN_VERSION, VERSION, data.key, model_config, config, seed, device.type, *learning)
 
     def make() -> Trainer:
-        objective = SceneObjective(data, config, targets, distill, halved, device)
+        objective = SceneObjective(data, config, targets, distill, halved, device, start)
         return Trainer(objective, model_config, config, seed, device)
 
     return drive(make, state_path(runs, name, seed, key), progress, name)

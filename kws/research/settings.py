@@ -11,6 +11,7 @@ from kws.voices.synthetic import SyntheticConfig, synthetic_corpus
 from kws.voices.text import folder_name, spoken
 
 OTHER_VARIABLES = {"KWS_JOBS"}
+USUAL = {"ear": "weights/ears", "voices": "voices"}  # what a synthetic corpus goes with, where it is there
 
 
 @dataclass(frozen=True)
@@ -27,6 +28,7 @@ class Effort:
         timed_seconds: for which all models take turns when calls are timed; timed_batches: clips in a call.
         timed_rounds: of streams, which take turns as well.
         mining: rounds of looking for hard scenes, 1 or 2; the second has teachers of its own, and takes as long as training them.
+        word_scenes: of networks that begin as an ear, which hear each scene twice and no more.
     """
 
     scenes: int
@@ -39,12 +41,13 @@ class Effort:
     timed_batches: tuple[int, ...]
     timed_rounds: int
     mining: int = 2
+    word_scenes: int = 128
 
 
 EFFORTS = {
     "tiny": Effort(128, 64, 128 / 150, 1.28, 1, 10, 0.0, (1,), 1),
-    "small": Effort(2_000, 100, 2_000 / 150, 20.0, 20, 12, 20.0, (1, 256), 10, mining=1),
-    "full": Effort(24_000, 1_200, 160.0, 240.0, 120, 150, 60.0, (1, 256), 30),
+    "small": Effort(2_000, 100, 2_000 / 150, 20.0, 20, 12, 20.0, (1, 256), 10, mining=1, word_scenes=10_000),
+    "full": Effort(24_000, 1_200, 160.0, 240.0, 120, 150, 60.0, (1, 256), 30, word_scenes=48_000),
 }
 """"tiny" only shows that everything runs, "small" is the notebooks' default, "full" is that of the committed results."""
 
@@ -67,6 +70,8 @@ class Settings:
         voices: folder of neural voices that say half of the talk to train on; "" is espeak-ng alone.
         speech: folder of recorded speech without the keyword to train on; its folder "validation" is chosen on; "" is none.
         embedding: file of a pretrained embedding, through which teachers of streams hear; "" is none.
+        ear: folder of pretrained networks that streams begin as; "" is by chance, as the committed ones did.
+        positive, negative: folders of own recordings, with the keyword once in each and without it; "" is none.
         cache: folder for what can be made again: corpora, downloads, decoded clips, views, states of trainings.
         publish: write to the folders of the committed results.
         report: train nothing, load what was trained.
@@ -86,6 +91,9 @@ class Settings:
     voices: str = ""
     speech: str = ""
     embedding: str = ""
+    ear: str = ""
+    positive: str = ""
+    negative: str = ""
     cache: str = ".cache"
     publish: bool = False
     report: bool = False
@@ -101,6 +109,9 @@ class Settings:
                 raise ValueError(f"unknown environment variable {variable}; there are {names}")
             if variable in known:
                 values[known[variable].name] = _parsed(variable, known[variable].type)
+        # A word that is typed has an ear to begin with, and natural voices where they were fetched.
+        if values.get("corpus", cls.corpus) == "synthetic":
+            values = {name: folder for name, folder in USUAL.items() if Path(folder).is_dir()} | values
         settings = cls(**values)
         if settings.corpus == "synthetic":
             name, said = folder_name(settings.keyword), spoken(settings.say or settings.keyword)
@@ -115,7 +126,7 @@ class Settings:
                 raise ValueError(f"{name} must be at least {least}, got {getattr(self, name)}")
         if self.effort not in EFFORTS:
             raise ValueError(f"effort is {self.effort!r}; it must be one of {', '.join(EFFORTS)}")
-        for name in ("talk", "voices", "speech"):
+        for name in ("talk", "voices", "speech", "ear", "positive", "negative"):
             if (folder := getattr(self, name)) and not Path(folder).is_dir():
                 raise ValueError(f"{name} is {folder!r}, which is no folder")
         if self.embedding and not Path(self.embedding).is_file():

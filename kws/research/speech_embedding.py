@@ -51,9 +51,8 @@ class SpeechEmbedding(nn.Module):
     def forward(self, waveform: Tensor) -> Tensor:
         spectrum = self.spectrum(waveform)
         mirrored = spectrum[:, 1 : FRAMES + 1].flip(1)
-        with torch.autocast(
-            "cpu", torch.bfloat16
-        ):  # half of the time, and what it changes is small beside what noise does
+        # Half of the time, and what it changes is small beside what noise does.
+        with torch.autocast(waveform.device.type, torch.bfloat16):
             return self.features(torch.cat([mirrored, spectrum], 1)).float()
 
     def of_long(self, waveform: Tensor) -> Tensor:

@@ -38,6 +38,7 @@ class StreamStudy(Study):
     """A study whose networks are trained on scenes, of speakers that no test hears."""
 
     students = STUDENTS
+    rungs = STREAMS
 
     @cached_property
     def embedding(self) -> SpeechEmbedding | None:
@@ -77,7 +78,8 @@ class StreamStudy(Study):
         if name not in STREAMS:
             return super().recipe(name)
         settings = self.settings
-        trained_on = (self.effort.scenes, self.effort.validation_scenes, self.effort.talk_minutes, MINING[: self.effort.mining], MORE)
+        effort, rounds = self.effort, MINING[: self.effort.mining]
+        trained_on = (effort.scenes, effort.validation_scenes, effort.talk_minutes, rounds, MORE)
         return recipe_of(replace(STREAMS[name], title=""), settings.epochs, *trained_on)
 
     def fit_streams(self) -> None:
@@ -145,19 +147,25 @@ class StreamStudy(Study):
 
         def run(job: tuple[str, int], progress: bool = False) -> Run:
             name, seed = job
-            rung, runs = STREAMS[name], Path(self.settings.cache) / "runs"
+            rung, runs = self.rungs[name], Path(self.settings.cache) / "runs"
             config = self.stream_config(rung, len(data.train.labels))
             learns = rung.learns or LABELS
             taught = targets if learns.logits else None
-            return train_stream(data, rung.config, config, seed, taught, learns, runs, f"{name} scenes", progress)
+            return train_stream(
+                data, rung.config, config, seed, taught, learns, runs, f"{name} scenes", progress, self.start(rung)
+            )
 
-        epochs = {job: self.stream_config(STREAMS[job[0]], 1).epochs for job in jobs}
+        epochs = {job: self.stream_config(self.rungs[job[0]], 1).epochs for job in jobs}
         workers = 1 if torch.cuda.is_available() else None
-        title = f"training {', '.join(dict.fromkeys(STREAMS[name].title for name, _ in jobs))}"
+        title = f"training {', '.join(dict.fromkeys(self.rungs[name].title for name, _ in jobs))}"
         # A worker leaves its network in the cache, where it is then read from.
         for _ in in_order(lambda job: run(job) and None, jobs, title, "epoch", epochs.__getitem__, True, jobs=workers):
             pass
         return {job: run(job) for job in jobs}
+
+    def start(self, rung: Rung) -> nn.Module | None:
+        """What a network begins as; None is by chance."""
+        return None
 
     def stream_config(self, rung: Rung, scenes: int) -> TrainConfig:
         """The schedule of a network on so many scenes."""

