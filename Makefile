@@ -24,6 +24,7 @@ TIDY = $(CONVERT) --inplace --CoalesceStreamsPreprocessor.enabled=True
 	touch $@
 
 notebooks: .venv/ready
+	$(BIN)/python -m kws.voices.fetch --optional voices
 	$(EXECUTE) --output-dir build $(NOTEBOOKS)
 	$(TIDY) $(addprefix build/,$(NOTEBOOKS))
 

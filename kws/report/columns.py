@@ -4,7 +4,7 @@ import math
 from collections.abc import Sequence
 
 from kws.research.measured import Quality
-from kws.research.networks import RUNGS, STORED, STREAMS
+from kws.research.networks import FROM_EARS, RUNGS, STORED, STREAMS
 from kws.streaming.scoring import WorkingPoint
 
 Row = dict[str, object]  # cells by column; all rows of a table have the same columns
@@ -32,7 +32,7 @@ def quality_columns(q: Quality, interval: str = ".1e") -> Row:
 
 def called(name: str) -> str:
     """The title of a network, or the name itself where it is none of the study."""
-    every = RUNGS | STREAMS | STORED
+    every = RUNGS | FROM_EARS | STREAMS | STORED
     return every[name].title if name in every else name
 
 

@@ -6,7 +6,7 @@ from kws.report.columns import Row, called, cell, point_columns
 from kws.report.stream_tables import CLIP_BASE_MACS
 from kws.report.timing import StreamCost
 from kws.research.hearing import Equality, Saved
-from kws.research.networks import STREAMS
+from kws.research.networks import FROM_EARS, STREAMS
 from kws.research.stream_choice import SHOWN, Choice
 from kws.streaming.scoring import WorkingPoint, threshold_for
 
@@ -51,7 +51,9 @@ def stream_validation(choice: Choice) -> list[Row]:
 
 def stream_seed_chosen(choice: Choice) -> list[Row]:
     """The seed of each student that goes on."""
-    return [{"network": called(name), "seed": choice.seeds[name]} for name in STREAMS if name in choice.seeds]
+    return [
+        {"network": called(name), "seed": choice.seeds[name]} for name in STREAMS | FROM_EARS if name in choice.seeds
+    ]
 
 
 def three_ways(curves: dict[str, Sequence[WorkingPoint]], allowed: Sequence[float] = (0.5, 5, 50)) -> list[Row]:

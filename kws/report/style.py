@@ -23,6 +23,7 @@ NAMES = {
     "peer_gru_3294": "peer GRU, 2 layers",
     "tc_resnet8": "TC-ResNet8",
     "streaming_base": "streaming base",
+    "streaming_middle": "streaming middle",
     "streaming_small": "streaming small",
     "streaming_teacher": "streaming teacher",
     "embedding_teacher": "embedding teacher",

@@ -17,7 +17,7 @@ from kws.data.audio import SAMPLE_RATE
 from kws.data.jobs import in_order
 from kws.research.material import in_a_row, talk_scene
 from kws.research.stream_choice import SMOOTHING
-from kws.research.stream_study import KIND, STUDENTS, StreamStudy
+from kws.research.stream_study import KIND, StreamStudy
 from kws.scenes import Scene, SceneConfig, long_stream, make_scene
 from kws.streaming import TwoStage, load_stream, save_stream, streaming_model
 from kws.streaming.equality import first_second_difference, largest_difference
@@ -136,8 +136,8 @@ class Hearing:
     def listeners(self) -> dict[str, Listener]:
         """All seeds of the students, and those that were chosen: of more seeds perhaps than are asked for now."""
         study = self.study
-        seeds = {n: sorted({*study.seeds(n), study.choice.seeds[n]}) for n in STUDENTS}
-        return {f"{n}, seed {s}": Listener(study.stream(n, s)) for n in STUDENTS for s in seeds[n]}
+        seeds = {n: sorted({*study.seeds(n), study.choice.seeds[n]}) for n in study.students}
+        return {f"{n}, seed {s}": Listener(study.stream(n, s)) for n in study.students for s in seeds[n]}
 
     def chosen(self, name: str) -> str:
         """The listener of the seed that validation chose."""
@@ -151,12 +151,12 @@ class Hearing:
     def shipped(self, scenes: Sequence[str] = ()) -> dict[tuple[str, str], WorkingPoint]:
         """The chosen students at the thresholds chosen on validation, by network and scene; by default on all that are judged."""
         scenes = scenes or self.judged
-        chosen = {self.chosen(name): self.listeners[self.chosen(name)] for name in STUDENTS}
+        chosen = {self.chosen(name): self.listeners[self.chosen(name)] for name in self.study.students}
         self.hear(chosen, scenes)
         thresholds = self.study.choice.thresholds
         return {
             (n, scene): self._points(chosen, self.chosen(n), [scene], SMOOTHING, [thresholds[n]])[0]
-            for n in STUDENTS
+            for n in self.study.students
             for scene in scenes
         }
 
@@ -183,7 +183,7 @@ class Hearing:
 
     def equality(self) -> list[Equality]:
         """Each student as TorchScript, state carried on or asked about every last second."""
-        jobs = [(name, carried) for name in STUDENTS for carried in (True, False)]
+        jobs = [(name, carried) for name in self.study.students for carried in (True, False)]
         sound = self.scenes["10 dB"].waveform
 
         def compare(job: tuple[str, bool]) -> Equality:
@@ -199,14 +199,14 @@ class Hearing:
     def ship(self, two_stages: bool = True) -> list[Saved]:
         """Write the chosen students, and both as two stages, as streams; a report compares what is there."""
         if not self.study.settings.report:
-            streams = {name: self._stream(name) for name in STUDENTS}
+            streams = {name: self._stream(name) for name in self.study.students}
             for name, model in streams.items():
                 save_stream(model, self.stream_file(f"{name}.pt"))
                 save_onnx_stream(model, self.stream_file(f"{name}.onnx"))
             if two_stages:
                 two = TwoStage(streams["streaming_small"], streams["streaming_base"])
                 save_stream(two, self.stream_file(TWO_STAGE_FILE))
-        return [self._saved(name) for name in STUDENTS]
+        return [self._saved(name) for name in self.study.students]
 
     def _stream(self, name: str) -> nn.Module:
         path, threshold = self.study.path(name, KIND, self.study.choice.seeds[name]), self.study.choice.thresholds[name]
@@ -224,5 +224,5 @@ class Hearing:
 
     def stream_files(self) -> list[Path]:
         """All of them."""
-        names = [f"{name}{suffix}" for name in STUDENTS for suffix in (".pt", ".onnx")]
+        names = [f"{name}{suffix}" for name in self.study.students for suffix in (".pt", ".onnx")]
         return [self.stream_file(name) for name in [*names, TWO_STAGE_FILE]]

@@ -18,6 +18,7 @@ from kws.scenes import Scene, Sounds, Word, halves, recorded_phrases, sound_file
 from kws.split import Split
 from kws.views import ClipData
 from kws.voices.find import files_of, find_voices, open_voice
+from kws.voices.synthetic import LONGEST_KEYWORD, seconds_to_say
 from kws.voices.talk import VERSION as TALK_VERSION
 from kws.voices.talk import Talk, synthetic_talk
 
@@ -25,10 +26,12 @@ PART_MINUTES = 1  # of talk, which is made and kept in parts
 KEYWORDS_A_MINUTE = 6  # keywords said by the voices of the talk, for each minute of it
 LEAST_KEYWORDS = 30  # in a minute of it, but no more than ``ENOUGH`` for that
 ENOUGH = 400
+FEW_KEYWORDS = 6  # likewise, of a long phrase for validation and test
 NEURAL_SHARE, NEURAL_KEYWORDS = (
     0.25,
     0.5,
 )  # of talk and of keywords, by neural voices where there are some; they are slow
+STAND_IN_MINUTES = 6  # of a part of the talk on which false alarms are counted
 SPEAKERS, FEW_SPEAKERS = 400, 100  # guises of a voice, to train on and to be judged on
 GAP_SECONDS = 0.5  # of silence between two recordings of talk
 SEEDS = {"validation": 1, "test": 2}  # of their synthetic talk
@@ -68,7 +71,9 @@ def sounds_for(subset: str, clips: ClipData, keyword: str, split: Split, setting
     sounds = words_for(subset, clips, keyword, split)
     talk = _talk(talk_parts(subset, keyword, settings), settings.say or keyword)
     recorded = recorded_phrases(settings.speech, subset, settings.cache) if settings.speech else []
-    keywords = [*sounds.keywords, *(Word(said, 0, len(said)) for said in talk.keywords)]
+    # A phrase that is longer than a clip is said too fast in clips: only the voices of the talk say it as people do.
+    clips_hold_it = not is_long(settings, keyword)
+    keywords = [*(sounds.keywords if clips_hold_it else ()), *(Word(said, 0, len(said)) for said in talk.keywords)]
     # A user's own recordings, some of them so often that they count among so many.
     if settings.positive:
         own = part_of(own_words(settings.positive), subset)
@@ -78,13 +83,21 @@ def sounds_for(subset: str, clips: ClipData, keyword: str, split: Split, setting
     return replace(sounds, keywords=keywords, talk=talk.phrases, recorded=recorded)
 
 
+def is_long(settings: Settings, keyword: str) -> bool:
+    """Whether a typed phrase takes more than a clip's second to say."""
+    said = settings.say or keyword.replace("_", " ")
+    return settings.corpus == "synthetic" and seconds_to_say(said) > LONGEST_KEYWORD
+
+
 def talk_parts(subset: str, keyword: str, settings: Settings) -> list[TalkPart]:
     """The parts of a subset's talk. Of that to train on, neural voices say their share, as much by each, if there are some."""
     minutes, cache = EFFORTS[settings.effort].talk_minutes, Path(settings.cache)
     if subset != "train":
         file = cache / f"talk-{keyword}-{subset}.pt"
-        return [TalkPart(file, minutes / 6, 0, SEEDS[subset], FEW_SPEAKERS)]
+        alone = round(FEW_KEYWORDS * minutes) if is_long(settings, keyword) else 0
+        return [TalkPart(file, minutes / 6, alone, SEEDS[subset], FEW_SPEAKERS)]
     keywords = max(round(KEYWORDS_A_MINUTE * minutes), min(round(LEAST_KEYWORDS * minutes), ENOUGH))
+    keywords *= 2 if is_long(settings, keyword) else 1
     voices = find_voices(settings.voices) if settings.voices else []
     talk, said = (NEURAL_SHARE, NEURAL_KEYWORDS) if voices else (0.0, 0.0)
     shares = {None: (1 - talk, 1 - said)} | {path: (talk / len(voices), said / len(voices)) for path in voices}
@@ -127,9 +140,15 @@ def talk_scene(settings: Settings, keyword: str, seed: int = 3) -> Scene:
     """Talk without the keyword, for false alarms: every sound file below ``settings.talk``, or synthetic phrases of other voices."""
     if settings.talk:
         return in_a_row([waveform for _, waveform in readable(sound_files(settings.talk))])
-    minutes = EFFORTS[settings.effort].stand_in_minutes
-    part = TalkPart(Path(settings.cache) / f"talk-{keyword}-alarms.pt", minutes, 0, seed, FEW_SPEAKERS)
-    return in_a_row([0.3 * to_float(phrase) for phrase in _talk([part], settings.say or keyword).phrases])
+    return stand_in(settings, keyword, EFFORTS[settings.effort].stand_in_minutes, "alarms", seed)
+
+
+def stand_in(settings: Settings, keyword: str, minutes: float, name: str, seed: int) -> Scene:
+    """Minutes of synthetic talk, by voices that ``seed`` draws, in parts of six minutes."""
+    count = math.ceil(minutes / STAND_IN_MINUTES)
+    files = [Path(settings.cache) / f"talk-{keyword}-{name}-{part}.pt" for part in range(count)]
+    parts = [TalkPart(f, minutes / count, 0, seed + 100 * i, FEW_SPEAKERS) for i, f in enumerate(files)]
+    return in_a_row([0.3 * to_float(phrase) for phrase in _talk(parts, settings.say or keyword).phrases])
 
 
 def in_a_row(recordings: list[Tensor]) -> Scene:

@@ -161,6 +161,9 @@ FROM_EARS = {
     "streaming_base": Rung(
         "streaming base", STREAMING_BASE, None, 0.02, learning_rate=1e-3, weight_decay=0.02, ear="base"
     ),
+    "streaming_middle": Rung(
+        "streaming middle", STREAMING_MIDDLE, FROM_TEACHER, 0.15, learning_rate=1e-2, weight_decay=0.02, ear="middle"
+    ),
     "streaming_small": Rung(
         "streaming small", STREAMING_SMALL, FROM_TEACHER, 0.25, learning_rate=1.5e-2, weight_decay=0.02
     ),
@@ -194,5 +197,5 @@ STORED = {
 
 def titles(*names: str) -> dict[str, str]:
     """What tables and pictures call networks."""
-    every = RUNGS | STREAMS | STORED
+    every = RUNGS | FROM_EARS | STREAMS | STORED
     return {name: every[name].title for name in names}

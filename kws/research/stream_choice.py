@@ -66,12 +66,12 @@ class Choice:
 
 def choose(study: "StreamStudy", runs: "dict[tuple[str, int], Run]", counts: list[int]) -> Choice:
     """Of each student's seeds the one of fewest misses at ``AT_MOST`` false alarms an hour, and that threshold."""
-    held_out = validation_scenes(study)
+    held_out = study.held_out()
     listeners = {key: stepwise(run.model).listener(study.embedding) for key, run in runs.items()}
 
     def hear(key: tuple[str, int]) -> list[WorkingPoint]:
         found = points(listeners[key], held_out, SMOOTHING)
-        return [threshold_for(found, allowed) for allowed in SHOWN]
+        return [threshold_for(found, study.times_as_many * allowed) for allowed in SHOWN]
 
     heard = dict(zip(listeners, in_order(hear, list(listeners), "hearing validation", "model"), strict=True))
     seeds, thresholds = {}, {}

@@ -18,10 +18,10 @@ from kws.research.records import files_digest, recipe_of
 from kws.research.scene_data import Maker, SceneData, add_scenes, scene_data
 from kws.research.scene_objective import LABELS, train_stream
 from kws.research.speech_embedding import SpeechEmbedding, load_speech_embedding
-from kws.research.stream_choice import Choice, choose, read_choice, write_choice
+from kws.research.stream_choice import Choice, choose, read_choice, validation_scenes, write_choice
 from kws.research.stream_targets import StreamTargets, teach_stream
 from kws.research.study import Study
-from kws.scenes import Sounds
+from kws.scenes import Scene, Sounds
 from kws.trainer import Run, TrainConfig
 
 KIND = "speaker-disjoint"  # a stream is heard by strangers
@@ -39,6 +39,7 @@ class StreamStudy(Study):
 
     students = STUDENTS
     rungs = STREAMS
+    times_as_many = 1.0  # false alarms in what is held out, for each in recorded talk
 
     @cached_property
     def embedding(self) -> SpeechEmbedding | None:
@@ -87,8 +88,8 @@ class StreamStudy(Study):
 
         Raises ``NotTrained`` where only a report was asked for.
         """
-        jobs = [(name, KIND, seed) for name in (*self.teachers, *STUDENTS) for seed in self.seeds(name)]
-        missing = [job for job in jobs if job[0] in STUDENTS and not self.is_there(*job)]
+        jobs = [(name, KIND, seed) for name in (*self.teachers, *self.students) for seed in self.seeds(name)]
+        missing = [job for job in jobs if job[0] in self.students and not self.is_there(*job)]
         choice = None if missing else read_choice(self.choice_file)
         if choice and not self.settings.report and choice.given not in (None, self.given):
             choice = None  # made with other material
@@ -124,7 +125,7 @@ class StreamStudy(Study):
         data = add_scenes(data, maker, max(1, round(effort.scenes * MORE)))
         counts.append(len(data.train.labels))
         targets = teach_stream([run.model for run in taught.values()], data)
-        students = self._train_all([(name, seed) for name in STUDENTS for seed in self.seeds(name)], data, targets)
+        students = self._train_all([(name, seed) for name in self.students for seed in self.seeds(name)], data, targets)
         self.choice_file.unlink(missing_ok=True)  # a killed process must not leave it beside other weights
         for (name, seed), run in (taught | students).items():
             self.save_run((name, KIND, seed), run)
@@ -134,7 +135,7 @@ class StreamStudy(Study):
 
     def write(self, job, model: nn.Module, validation_loss: float, storage: str, packed: bool) -> None:
         """Networks of streams are not judged on clips: what they are worth is measured on streams."""
-        if job[0] not in STREAMS:
+        if job[0] not in self.rungs:
             super().write(job, model, validation_loss, storage, packed)
         else:
             about = provenance(self.sets[job[1]], job[2], {"validation loss": validation_loss})
@@ -162,6 +163,10 @@ class StreamStudy(Study):
         for _ in in_order(lambda job: run(job) and None, jobs, title, "epoch", epochs.__getitem__, True, jobs=workers):
             pass
         return {job: run(job) for job in jobs}
+
+    def held_out(self) -> list[Scene]:
+        """On what seeds and thresholds are chosen."""
+        return validation_scenes(self)
 
     def start(self, rung: Rung) -> nn.Module | None:
         """What a network begins as; None is by chance."""

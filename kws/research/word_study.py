@@ -13,25 +13,35 @@ from tqdm import tqdm
 from kws.checkpoint import load_model
 from kws.data.corpus import CorpusError
 from kws.data.storage import fingerprint
+from kws.research.material import in_a_row, stand_in
 from kws.research.networks import FROM_EARS, Rung
 from kws.research.own import own_words, unlike
 from kws.research.records import files_digest, recipe_of
 from kws.research.scene_data import Maker, scene_data, weights_of
-from kws.research.stream_choice import Choice, choose, write_choice
+from kws.research.settings import Settings
+from kws.research.stream_choice import SNR_DB, Choice, choose, write_choice
 from kws.research.stream_study import KIND, STEPS_AN_EPOCH, StreamStudy
 from kws.research.stream_targets import teach_stream
-from kws.scenes import sound_files
+from kws.scenes import Scene, long_stream, sound_files
 from kws.trainer import TrainConfig
 
 OWN = ("positive", "negative")
+TALK_TIMES, TALK_SEED = (
+    3,
+    50,
+)  # of the talk that thresholds are chosen on: its length in ``stand_in_minutes``, and its voices
+TIMES_AS_MANY = 40.0
+"""Synthetic talk is full of words like the keyword: for each false alarm in recorded talk it has so many (docs/log.md)."""
 BATCH = 64  # scenes a step: many small steps, for there are few
 
 
 class WordStudy(StreamStudy):
     """Streams that begin as the ears of ``settings.ear``."""
 
+    students = tuple(FROM_EARS)
     rungs = FROM_EARS
     teachers = ()
+    times_as_many = TIMES_AS_MANY
 
     @cached_property
     def ears(self) -> dict[str, nn.Module]:
@@ -79,20 +89,32 @@ class WordStudy(StreamStudy):
             raise CorpusError(f"{said}: is it another word? Give its pronunciation with --say, or record it again")
         return f"note: {said}" if odd else ""
 
+    def held_out(self) -> list[Scene]:
+        """Keywords among words at 10 dB SNR, an hour of synthetic talk by other voices, and of own recordings some without the word."""
+        sounds, minutes = self.sounds("validation"), TALK_TIMES * self.effort.stand_in_minutes
+        scenes = [long_stream(replace(sounds, talk=[]), SNR_DB, seed=1)]
+        scenes.append(stand_in(self.settings, self.keyword, minutes, "choice", TALK_SEED))
+        return scenes + ([in_a_row(sounds.recorded)] if sounds.recorded else [])
+
     def _fit(self) -> Choice:
         if note := self.check_own():
             tqdm.write(note)
         effort, split = self.effort, self.splits[KIND]
         maker = Maker({s: self.sounds(s) for s in ("train", "validation")}, cache=self.settings.cache)
         data = scene_data(self.corpus, self.keyword, split, maker, effort.word_scenes, effort.validation_scenes)
-        # The base from labels, and what all its seeds say on average for the small one.
-        base, small = self.students
+        # The base from labels, and what all its seeds say on average for the others.
+        base, *others = self.students
         taught = self._train_all([(base, seed) for seed in self.seeds(base)], data)
         targets = teach_stream([run.model for run in taught.values()], data)
-        runs = taught | self._train_all([(small, seed) for seed in self.seeds(small)], data, targets)
+        runs = taught | self._train_all([(name, seed) for name in others for seed in self.seeds(name)], data, targets)
         self.choice_file.unlink(missing_ok=True)  # a killed process must not leave it beside other weights
         for (name, seed), run in runs.items():
             self.save_run((name, KIND, seed), run)
         choice = choose(self, runs, [len(data.train.labels)])
         write_choice(self.choice_file, choice)
         return choice
+
+
+def stream_study(settings: Settings) -> StreamStudy:
+    """The study of a word that was typed where there is an ear to begin with, and of recordings otherwise."""
+    return WordStudy(settings) if settings.ear else StreamStudy(settings)

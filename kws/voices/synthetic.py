@@ -30,7 +30,8 @@ VERSION = 2  # of the recipe below: a new one makes new corpora
 BATCH = 64  # clips that one job makes
 NOISE_SAMPLES = 60 * SAMPLE_RATE
 TALKERS = 4  # who talk over each other in one of the noises
-LONGEST_KEYWORD = 1.1  # seconds, said by an average voice; some silence included
+LONGEST_KEYWORD = 1.1  # seconds, said by an average voice, some silence included: in a clip a longer one is said faster
+LONGEST_PHRASE = 2.1  # likewise, of what is still a keyword
 
 
 @dataclass(frozen=True)
@@ -69,7 +70,7 @@ def synthetic_corpus(
         keyword: a word or short phrase as one types it; the word's folder is its ``folder_name``.
         say: how it is said, where that is not how it is spelt.
 
-    Raises ``CorpusError`` for one that espeak-ng cannot say or that takes more than a second.
+    Raises ``CorpusError`` for one that espeak-ng cannot say or that takes more than two seconds.
     """
     try:
         word, said = folder_name(keyword), spoken(say or keyword)
@@ -86,6 +87,12 @@ def synthetic_corpus(
             f"{target}: {len(corpus.clips)} of its {config.clips} clips are there: remove it, and it is made anew"
         )
     return corpus
+
+
+def seconds_to_say(said: str) -> float:
+    """How long an average voice takes, some silence included."""
+    espeak = Espeak()
+    return len(espeak.say(espeak.phonemes(said), "en-us", 170, 50, 50)) / espeak.sample_rate
 
 
 @one_thread()
@@ -139,9 +146,9 @@ def _words(name: str, said: str, config: SyntheticConfig, rng: np.random.Generat
     pronunciation = espeak.phonemes(said)
     if not pronunciation:
         raise CorpusError(f"espeak-ng cannot say the keyword {said!r}: give a word in English spelling")
-    seconds = len(espeak.say(pronunciation, "en-us", 170, 50, 50)) / espeak.sample_rate
-    if seconds > LONGEST_KEYWORD:
-        raise CorpusError(f"the keyword {said!r} takes {seconds:.1f} s to say; a clip is 1 s: take a shorter one")
+    seconds = seconds_to_say(said)
+    if seconds > LONGEST_PHRASE:
+        raise CorpusError(f"the keyword {said!r} takes {seconds:.1f} s to say; 2 s is the longest: take a shorter one")
     if warning := warning_for(pronunciation, seconds):
         tqdm.write(f"warning for the keyword {said!r}: {warning}")
     swaps = math.ceil(config.swapped * len(pronunciation))

@@ -22,6 +22,8 @@ def little(monkeypatch):
     monkeypatch.setitem(EFFORTS, "tiny", Effort(8, 4, 0.8, 0.1, 1, 2, 0.0, (1,), 1))
     monkeypatch.setattr(material, "PART_MINUTES", 0.21)
     monkeypatch.setattr(material, "KEYWORDS_A_MINUTE", 10)
+    monkeypatch.setattr(material, "LEAST_KEYWORDS", 0)
+    monkeypatch.setattr(material, "NEURAL_SHARE", 0.5)
     monkeypatch.setattr(material, "SPEAKERS", 4)
     monkeypatch.setattr(material, "FEW_SPEAKERS", 2)
 
@@ -57,6 +59,26 @@ def test_parts_make_up_the_talk(settings, voices):
         voice: sum(p.minutes for p in with_voices if p.voice == voice) for voice in {p.voice for p in with_voices}
     }
     assert minutes == pytest.approx({None: 0.4, voices / "noise.onnx": 0.2, voices / "other.onnx": 0.2})
+
+
+def test_a_short_talk_still_says_the_keyword_often(settings, monkeypatch):
+    monkeypatch.setattr(material, "LEAST_KEYWORDS", 50)
+    assert sum(part.keywords for part in talk_parts("train", "high", settings)) == 40
+    monkeypatch.setattr(material, "ENOUGH", 20)
+    assert sum(part.keywords for part in talk_parts("train", "high", settings)) == 20
+
+
+def test_a_phrase_that_is_longer_than_a_clip_is_said_by_the_talk_alone(settings, tone_corpus):
+    """Clips would hold it said too fast; so other voices say it for validation and test, too."""
+    said = replace(settings, say="a phrase that is too long")
+    clips = decode(tone_corpus)
+    split = speaker_split(clips.corpus, "high")
+    for subset in SUBSETS:
+        sounds = sounds_for(subset, clips, "high", split, said)
+        lengths = [len(word.waveform) / 16_000 for word in sounds.keywords]
+        assert len(lengths) >= 1
+        assert 0.8 < min(lengths)
+        assert max(lengths) < 3
 
 
 @pytest.mark.parametrize("subset", ["validation", "test"])
@@ -155,7 +177,7 @@ def test_talk_from_a_folder_or_made(settings, tmp_path, capsys):
 
 def test_talk_that_is_made_is_by_other_voices(settings, tmp_path):
     talk_scene(settings, "high")
-    alarms = torch.load(tmp_path / "cache" / "talk-high-alarms.pt")["value"]["phrases"]
+    alarms = torch.load(tmp_path / "cache" / "talk-high-alarms-0.pt")["value"]["phrases"]
     others = [part.seed for subset in SUBSETS for part in talk_parts(subset, "high", settings)]
     assert 3 not in others
     assert torch.equal(talk_scene(settings, "high").waveform, talk_scene(settings, "high").waveform)

@@ -37,7 +37,7 @@ def test_recordings_without_the_word_are_cut_at_their_pauses(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "sound, said",
+    ("sound", "said"),
     [(torch.zeros(SAMPLE_RATE, dtype=torch.int16), "silent"), (tone(400, 11), "11 s long")],
     ids=["silent", "long"],
 )
@@ -53,7 +53,7 @@ def test_a_folder_without_sound_is_refused(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "count, chosen_on", [(1, []), (2, [1]), (4, [3]), (5, [4]), (20, [4, 9, 14, 19])], ids=lambda value: str(value)
+    ("count", "chosen_on"), [(1, []), (2, [1]), (4, [3]), (5, [4]), (20, [4, 9, 14, 19])], ids=lambda value: str(value)
 )
 def test_some_are_kept_for_the_threshold_and_none_for_the_test(count, chosen_on):
     items = list(range(count))

@@ -147,7 +147,7 @@ def _clips_words(folder, keyword):
         ("", "cannot say"),
         ("!!!", "cannot say"),
         ("東京", "cannot say"),
-        ("supercalifragilisticexpialidocious", "takes 2.. s to say; a clip is 1 s: take a shorter one"),
+        ("supercalifragilisticexpialidocious", "takes 2.. s to say; 2 s is the longest: take a shorter one"),
     ],
 )
 def test_impossible_keywords(tmp_path, keyword, message):

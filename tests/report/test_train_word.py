@@ -1,0 +1,84 @@
+"""``kws train WORD``: from a typed word to files that listen, by one command, which goes on where it was."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from conftest import STEPS
+
+from kws.checkpoint import Provenance, save_model
+from kws.model import CRNN
+from kws.report import train_word
+from kws.report.command import main
+from kws.research.networks import FROM_EARS
+from kws.research.settings import EFFORTS, Effort
+from kws.research.word_study import WordStudy
+from kws.streaming import load_stream, scoring
+from kws.streaming.listen import file_of
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """A folder with a small ear, little to hear, and no voices but espeak-ng's."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(tmp_path_factory.mktemp("typed"))
+        patch.setenv("KWS_CLIPS", "400")
+        patch.setattr(scoring, "THRESHOLDS", 40)
+        patch.setattr(train_word, "fetch_or_say", lambda name: "")
+        patch.setitem(EFFORTS, "tiny", Effort(8, 8, 0.1, 0.1, 1, 2, 0.0, (1,), 1, word_scenes=24))
+        for name, rung in FROM_EARS.items():
+            patch.setitem(FROM_EARS, name, replace(rung, config=STEPS))
+        for name in {rung.ear for rung in FROM_EARS.values() if rung.ear}:
+            Path("weights/ears").mkdir(parents=True, exist_ok=True)
+            save_model(f"weights/ears/{name}.pt", CRNN(STEPS).eval(), Provenance("", "tones", "", "", 0, 0, {}))
+        yield Path.cwd()
+
+
+@pytest.fixture(scope="module")
+def trained(folder):
+    assert main(["train", "Hey, Marvin!", "--effort", "tiny"]) == 0
+    return folder / "weights" / "synthetic-hey_marvin"
+
+
+def test_there_is_a_stream_of_each_size_that_listens(trained):
+    for name in FROM_EARS:
+        stream = load_stream(trained / f"{name}.pt")
+        assert stream.keyword == "hey_marvin"
+        assert len(stream(torch.zeros(16_000))) > 0
+        assert (trained / f"{name}.onnx").is_file()
+
+
+def test_a_second_run_trains_nothing_and_says_what_to_expect(trained, monkeypatch, capsys):
+    monkeypatch.setattr(WordStudy, "_fit", lambda self: pytest.fail("trained again"))
+    assert main(["train", "hey marvin", "--effort", "tiny"]) == 0
+    said = capsys.readouterr().out
+    assert "'hey_marvin', said 'hey marvin'" in said
+    assert said.count("at 10 dB SNR it misses") == len(FROM_EARS)
+    assert "false alarms an hour of synthetic talk" in said
+    assert "kws listen hey_marvin" in said
+
+
+def test_the_detector_is_found_by_its_word(trained):
+    assert file_of("hey marvin").resolve() == trained / "streaming_base.pt"
+    assert file_of("Hey_Marvin").resolve() == trained / "streaming_base.pt"
+    assert file_of("some/file.pt") == Path("some/file.pt")
+    assert file_of("nothing") == Path("nothing")
+
+
+@pytest.mark.parametrize(
+    ("word", "said"),
+    [
+        ("", "type a word or a phrase"),
+        ("this is a very long phrase that nobody would wait for", "2 s is the longest"),
+        ("привет", "привет"),
+    ],
+)
+def test_what_cannot_be_a_keyword_is_refused_before_anything_is_made(folder, capsys, word, said):
+    assert main(["train", word, "--effort", "tiny"]) == 2
+    assert said in capsys.readouterr().err
+
+
+def test_a_folder_that_is_not_there_is_named(folder, capsys):
+    assert main(["train", "marvin", "--effort", "tiny", "--positive", "nowhere"]) == 2
+    assert "positive is 'nowhere', which is no folder" in capsys.readouterr().err
