@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 from tqdm import tqdm
 
+from kws.checkpoint import Provenance, save_model
 from kws.distill import ProjectedPair
 from kws.features import LogMel, frames_in
 from kws.research.networks import EARS
@@ -90,7 +91,7 @@ class EarObjective(Objective):
 
 
 def train_ears(
-    train: Scenes, validation: Scenes, names: Sequence[str], epochs: int, folder: Path | None = None
+    train: Scenes, validation: Scenes, names: Sequence[str], epochs: int, folder: Path | None = None, about: str = ""
 ) -> dict[str, Trainer]:
     """Trainers that have run to their end, by name of ``EARS``; all hear the same scenes."""
     device = train.mixer.device
@@ -120,7 +121,7 @@ def train_ears(
             bar.set_postfix_str("unexplained " + ", ".join(f"{name} {loss:.3f}" for name, loss in said.items()))
             bar.update()
             if folder and time.perf_counter() > kept + 60:
-                keep(trainers, train, folder)
+                keep(trainers, about, folder)
                 kept = time.perf_counter()
     return trainers
 
@@ -149,20 +150,19 @@ def main(arguments: Sequence[str] | None = None) -> None:
     started = time.perf_counter()
     train_ears(train, held_out, options.names, 1)
     epochs = max(2, int(options.minutes * 60 / (time.perf_counter() - started)))
-    trainers = train_ears(train, held_out, options.names, epochs, options.out)
-    keep(trainers, train, options.out)
+    trainers = train_ears(train, held_out, options.names, epochs, options.out, options.about)
+    keep(trainers, options.about, options.out)
     for name, trainer in trainers.items():
         print(name, epochs, trainer.history[-1])
 
 
-def keep(trainers: dict[str, Trainer], scenes: Scenes, folder: Path) -> None:
-    """Write what there is so far: the averaged weights, the heads, and what the features were normalized by."""
+def keep(trainers: dict[str, Trainer], heard: str, folder: Path) -> None:
+    """Write the averaged weights so far, with what was heard and how much of the embedding they leave unexplained."""
     folder.mkdir(parents=True, exist_ok=True)
     for name, trainer in trainers.items():
         run = trainer.finish()
-        heads = [{k: v.cpu() for k, v in h.state_dict().items()} for h in trainer.objective.heads]
-        about = {"history": run.history, "heads": heads, "mean": scenes.mean.cpu(), "scale": scenes.scale.cpu()}
-        torch.save(about | {"weights": run.model.state_dict()}, folder / f"{name}-raw.pt")
+        left = {"unexplained variance of the embedding, other voices": run.validation_loss}
+        save_model(folder / f"{name}.pt", run.model, Provenance("", heard, "", "", 0, 0, left))
 
 
 if __name__ == "__main__":
