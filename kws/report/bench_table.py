@@ -95,3 +95,24 @@ def write_csv(path: str | Path, rows: Sequence[Row]) -> None:
         writer = csv.DictWriter(file, list(rows[0]), lineterminator="\n")
         writer.writeheader()
         writer.writerows(rows)
+
+
+TYPED_WORDS = Path("docs/results/typed_words.csv")  # what detectors of typed words did on recordings of people
+
+
+def saved(path: str | Path = TYPED_WORDS, at_most: float = 0.5) -> str:
+    """The rows of a CSV of ``kws bench``, or of several one after another, in short: intervals are of 95 %."""
+    if not Path(path).is_file():
+        return f"{path} is not here; the repository has it"
+    with open(path, newline="") as file:
+        rows = list(csv.DictReader(file))
+    shown = []
+    for row in rows:
+        cells = [row["word"], row["engine"], f"{row['snr_db']} dB" if row["snr_db"] != "quiet" else "quiet"]
+        for case in (f"at_{at_most:g}", "shipped"):
+            missed, low, high = (row[f"missed_percent{end}_{case}"] for end in ("", "_low", "_high"))
+            cells.append(f"{missed} % [{low}, {high}]" if missed else "no threshold")
+        shown.append([*cells, row["false_alarms_per_hour_shipped"], row["ms_for_a_second"], f"{int(row['bytes']):,}"])
+    missed = [f"missed at {at_most:g}\nfalse alarms per hour", "missed at the\nthreshold shipped"]
+    heads = ["word", "engine", "noise", *missed, "false alarms\nper hour at that", "ms for 1 s", "bytes"]
+    return tabulate(shown, heads, disable_numparse=True)

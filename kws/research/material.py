@@ -18,15 +18,14 @@ from kws.scenes import Scene, Sounds, Word, halves, recorded_phrases, sound_file
 from kws.split import Split
 from kws.views import ClipData
 from kws.voices.find import files_of, find_voices, open_voice
-from kws.voices.synthetic import LONGEST_KEYWORD, seconds_to_say
 from kws.voices.talk import VERSION as TALK_VERSION
 from kws.voices.talk import Talk, synthetic_talk
 
 PART_MINUTES = 1  # of talk, which is made and kept in parts
 KEYWORDS_A_MINUTE = 6  # keywords said by the voices of the talk, for each minute of it
-LEAST_KEYWORDS = 30  # in a minute of it, but no more than ``ENOUGH`` for that
-ENOUGH = 400
-FEW_KEYWORDS = 6  # likewise, of a long phrase for validation and test
+LEAST_KEYWORDS = 45  # in a minute of it, but no more than ``ENOUGH`` for that
+ENOUGH = 600
+FEW_KEYWORDS = 8  # likewise, for validation and test of a typed word
 NEURAL_SHARE, NEURAL_KEYWORDS = (
     0.25,
     0.5,
@@ -71,9 +70,8 @@ def sounds_for(subset: str, clips: ClipData, keyword: str, split: Split, setting
     sounds = words_for(subset, clips, keyword, split)
     talk = _talk(talk_parts(subset, keyword, settings), settings.say or keyword)
     recorded = recorded_phrases(settings.speech, subset, settings.cache) if settings.speech else []
-    # A phrase that is longer than a clip is said too fast in clips: only the voices of the talk say it as people do.
-    clips_hold_it = not is_long(settings, keyword)
-    keywords = [*(sounds.keywords if clips_hold_it else ()), *(Word(said, 0, len(said)) for said in talk.keywords)]
+    # Clips hold a typed word as it is said in a row of words, and fast; the voices of the talk call it.
+    keywords = [*(() if settings.ear else sounds.keywords), *(Word(said, 0, len(said)) for said in talk.keywords)]
     # A user's own recordings, some of them so often that they count among so many.
     if settings.positive:
         own = part_of(own_words(settings.positive), subset)
@@ -83,21 +81,14 @@ def sounds_for(subset: str, clips: ClipData, keyword: str, split: Split, setting
     return replace(sounds, keywords=keywords, talk=talk.phrases, recorded=recorded)
 
 
-def is_long(settings: Settings, keyword: str) -> bool:
-    """Whether a typed phrase takes more than a clip's second to say."""
-    said = settings.say or keyword.replace("_", " ")
-    return settings.corpus == "synthetic" and seconds_to_say(said) > LONGEST_KEYWORD
-
-
 def talk_parts(subset: str, keyword: str, settings: Settings) -> list[TalkPart]:
     """The parts of a subset's talk. Of that to train on, neural voices say their share, as much by each, if there are some."""
     minutes, cache = EFFORTS[settings.effort].talk_minutes, Path(settings.cache)
     if subset != "train":
         file = cache / f"talk-{keyword}-{subset}.pt"
-        alone = round(FEW_KEYWORDS * minutes) if is_long(settings, keyword) else 0
+        alone = max(2, round(FEW_KEYWORDS * minutes)) if settings.ear else 0
         return [TalkPart(file, minutes / 6, alone, SEEDS[subset], FEW_SPEAKERS)]
     keywords = max(round(KEYWORDS_A_MINUTE * minutes), min(round(LEAST_KEYWORDS * minutes), ENOUGH))
-    keywords *= 2 if is_long(settings, keyword) else 1
     voices = find_voices(settings.voices) if settings.voices else []
     talk, said = (NEURAL_SHARE, NEURAL_KEYWORDS) if voices else (0.0, 0.0)
     shares = {None: (1 - talk, 1 - said)} | {path: (talk / len(voices), said / len(voices)) for path in voices}

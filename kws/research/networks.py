@@ -159,7 +159,7 @@ STREAMS = {
 # The same networks for a word that was typed: begun as an ear, and trained briefly, for they know the synthetic voices soon.
 FROM_EARS = {
     "streaming_base": Rung(
-        "streaming base", STREAMING_BASE, None, 0.02, learning_rate=1e-3, weight_decay=0.02, ear="base"
+        "streaming base", STREAMING_BASE, None, 0.02, learning_rate=2e-3, weight_decay=0.02, ear="base"
     ),
     "streaming_middle": Rung(
         "streaming middle", STREAMING_MIDDLE, FROM_TEACHER, 0.15, learning_rate=1e-2, weight_decay=0.02, ear="middle"

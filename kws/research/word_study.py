@@ -17,20 +17,21 @@ from kws.research.material import in_a_row, stand_in
 from kws.research.networks import FROM_EARS, Rung
 from kws.research.own import own_words, unlike
 from kws.research.records import files_digest, recipe_of
-from kws.research.scene_data import Maker, scene_data, weights_of
+from kws.research.scene_data import VERSION, Maker, scene_data, weights_of
 from kws.research.settings import Settings
 from kws.research.stream_choice import SNR_DB, Choice, choose, write_choice
 from kws.research.stream_study import KIND, STEPS_AN_EPOCH, StreamStudy
 from kws.research.stream_targets import teach_stream
 from kws.scenes import Scene, long_stream, sound_files
 from kws.trainer import TrainConfig
+from kws.voices.talk import VERSION as TALK_VERSION
 
 OWN = ("positive", "negative")
 TALK_TIMES, TALK_SEED = (
     3,
     50,
 )  # of the talk that thresholds are chosen on: its length in ``stand_in_minutes``, and its voices
-TIMES_AS_MANY = 40.0
+TIMES_AS_MANY = 120.0
 """Synthetic talk is full of words like the keyword: for each false alarm in recorded talk it has so many (docs/log.md)."""
 BATCH = 64  # scenes a step: many small steps, for there are few
 
@@ -63,7 +64,7 @@ class WordStudy(StreamStudy):
         if name not in self.rungs:
             return super().recipe(name)
         effort, rung = self.effort, self.rungs[name]
-        trained_on = (effort.word_scenes, effort.validation_scenes, effort.talk_minutes, BATCH)
+        trained_on = (VERSION, TALK_VERSION, effort.word_scenes, effort.validation_scenes, effort.talk_minutes, BATCH)
         started = weights_of([self.ears[rung.ear]]) if rung.ear else []
         heard = [name for name in self.given if not name.startswith("ear ")]
         return recipe_of(replace(rung, title=""), self.settings.epochs, *trained_on, *started, *heard)

@@ -1,6 +1,6 @@
 """Speakers of espeak-ng: each has an accent, a voice, a pitch, a pace, a room and a microphone of its own."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -36,6 +36,10 @@ class Speaker:
     pitch: int
     pitch_range: int
     response: Tensor
+
+    def at(self, pace: float) -> "Speaker":
+        """The same, so much faster."""
+        return replace(self, words_per_minute=round(self.words_per_minute * pace))
 
 
 def make_speaker(name: str, rng: np.random.Generator, generator: torch.Generator) -> Speaker:

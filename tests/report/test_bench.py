@@ -6,6 +6,7 @@ import soundfile
 import torch
 from conftest import WEIGHTS, sound
 
+from kws.report import bench_table
 from kws.report.bench import OurStream, best, hear, main, open_engine, points_at
 from kws.report.bench_sound import Played, in_noise, played, read_folders, second_halves, spoken_power
 from kws.report.bench_table import Result, csv_row, notes
@@ -247,3 +248,18 @@ def test_a_wrong_use_is_told(arguments, capsys):
     with pytest.raises(SystemExit):
         main(["--word", "w", "--talk", "t", *arguments])
     assert "usage: kws bench" in capsys.readouterr().err
+
+
+def test_what_was_saved_is_shown_in_short(tmp_path):
+    """A row an engine and noise: what it misses at half a false alarm an hour, and at the threshold that it ships with."""
+    row = {"engine": "ours", "word": "alexa", "snr_db": "10", "ms_for_a_second": "1.65", "bytes": "1262826"}
+    for case, missed in (("at_0.5", "4.1"), ("shipped", "8.3")):
+        row |= {f"missed_percent{end}_{case}": missed for end in ("", "_low", "_high")}
+    row["false_alarms_per_hour_shipped"] = "0.55"
+    none = row | {"snr_db": "quiet", "missed_percent_at_0.5": ""}
+    bench_table.write_csv(tmp_path / "some.csv", [row, none])
+    said = bench_table.saved(tmp_path / "some.csv").splitlines()
+    assert said[-2].split() == "alexa ours 10 dB 4.1 % [4.1, 4.1] 8.3 % [8.3, 8.3] 0.55 1.65 1,262,826".split()
+    assert "quiet" in said[-1]
+    assert "no threshold" in said[-1]
+    assert "is not here" in bench_table.saved(tmp_path / "none.csv")

@@ -38,7 +38,8 @@ def patch(tmp_path_factory):
             patch.setitem(FROM_EARS, name, replace(rung, config=STEPS))
         torch.manual_seed(5)
         Path("ears").mkdir()
-        save_model("ears/base.pt", CRNN(STEPS).eval(), Provenance("", "tones", "", "", 0, 0, {}))
+        for name in ("base", "middle"):
+            save_model(f"ears/{name}.pt", CRNN(STEPS).eval(), Provenance("", "tones", "", "", 0, 0, {}))
         yield patch
 
 
@@ -111,8 +112,8 @@ def test_own_recordings_are_trained_on_and_chosen_on_apart(study, settings, tmp_
     few = {subset: len(study.sounds(subset).keywords) for subset in ("train", "validation", "test")}
     many = {subset: len(mine.sounds(subset).keywords) for subset in ("train", "validation", "test")}
     assert many["validation"] == few["validation"] + 1
-    assert many["test"] == few["test"]
-    assert (many["train"] - few["train"]) / many["train"] == pytest.approx(0.3, abs=0.05)
+    assert many["test"] == few["test"] > 0
+    assert many["train"] == few["train"] + 4  # so few voices that each recording counts once
     assert len(mine.sounds("train").recorded) == 4
     assert mine.recipe("streaming_base") != study.recipe("streaming_base")
 
