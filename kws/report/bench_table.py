@@ -98,21 +98,40 @@ def write_csv(path: str | Path, rows: Sequence[Row]) -> None:
 
 
 TYPED_WORDS = Path("docs/results/typed_words.csv")  # what detectors of typed words did on recordings of people
+POINT = ("threshold", "missed", "keywords", "missed_percent", "missed_percent_low", "missed_percent_high")
+ALARMS = ("false_alarms", "hours", *(f"false_alarms_per_hour{end}" for end in ("", "_low", "_high")))
+SHIPPED = ""  # instead of a limit: at the threshold that an engine ships with
 
 
-def saved(path: str | Path = TYPED_WORDS, at_most: float = 0.5) -> str:
-    """The rows of a CSV of ``kws bench``, or of several one after another, in short: intervals are of 95 %."""
+def tidy(row: Row, limits: Sequence[float] = (0.5, 5.0)) -> list[Row]:
+    """A row of ``csv_row`` as one for each limit of false alarms per hour, and one for the threshold that is shipped."""
+    start = {"keyword": row["word"], "network": row["engine"], "snr_db": row["snr_db"]}
+    end = {"ms_for_a_second": row["ms_for_a_second"], "bytes": row["bytes"]}
+    cases = {**{f"{limit:g}": f"at_{limit:g}" for limit in limits}, SHIPPED: "shipped"}
+    return [
+        start | {"at_most_per_hour": limit} | {name: row[f"{name}_{case}"] for name in (*POINT, *ALARMS)} | end
+        for limit, case in cases.items()
+    ]
+
+
+def saved(path: str | Path = TYPED_WORDS) -> str:
+    """The rows that ``tidy`` made, a line for each engine, word and noise; intervals are of 95 %."""
     if not Path(path).is_file():
         return f"{path} is not here; the repository has it"
+    found: dict[tuple[str, str, str], dict[str, dict[str, str]]] = {}
     with open(path, newline="") as file:
-        rows = list(csv.DictReader(file))
-    shown = []
-    for row in rows:
-        cells = [row["word"], row["engine"], f"{row['snr_db']} dB" if row["snr_db"] != "quiet" else "quiet"]
-        for case in (f"at_{at_most:g}", "shipped"):
-            missed, low, high = (row[f"missed_percent{end}_{case}"] for end in ("", "_low", "_high"))
-            cells.append(f"{missed} % [{low}, {high}]" if missed else "no threshold")
-        shown.append([*cells, row["false_alarms_per_hour_shipped"], row["ms_for_a_second"], f"{int(row['bytes']):,}"])
-    missed = [f"missed at {at_most:g}\nfalse alarms per hour", "missed at the\nthreshold shipped"]
-    heads = ["word", "engine", "noise", *missed, "false alarms\nper hour at that", "ms for 1 s", "bytes"]
-    return tabulate(shown, heads, disable_numparse=True)
+        for row in csv.DictReader(file):
+            found.setdefault((row["keyword"], row["network"], row["snr_db"]), {})[row["at_most_per_hour"]] = row
+    lines = []
+    for (keyword, network, snr_db), points in found.items():
+        cells = [
+            "{missed_percent} % [{missed_percent_low}, {missed_percent_high}]".format(**p) for p in points.values()
+        ]
+        shipped = points[SHIPPED]
+        noise = snr_db if snr_db == "quiet" else f"{snr_db} dB"
+        ends = [shipped["false_alarms_per_hour"], shipped["ms_for_a_second"], f"{int(shipped['bytes']):,}"]
+        lines.append([keyword, network, noise, *cells, *ends])
+    limits = [limit for limit in next(iter(found.values())) if limit != SHIPPED]
+    missed = [*(f"missed at\n{limit} per hour" for limit in limits), "missed at\nthe threshold"]
+    heads = ["word", "network", "noise", *missed, "alarms\nper hour", "ms", "bytes"]
+    return tabulate(lines, heads, disable_numparse=True)

@@ -50,7 +50,9 @@ def word_settings(word: str, **given) -> Settings:
 def expected(tests: Hearing) -> str:
     """A line a network: what it misses of voices that it never heard, and its false alarms in talk."""
     found = tests.shipped((HEARD, TALK))
-    talk = "recorded talk" if tests.study.settings.talk else "synthetic talk"
+    # What synthetic talk stands for is said with it: it is full of words like the keyword.
+    synthetic = f"synthetic talk full of words like it, some {tests.study.times_as_many:.0f} times those of people's"
+    talk = "recorded talk" if tests.study.settings.talk else synthetic
     lines = []
     for name in tests.study.students:
         missed, alarms = found[name, HEARD], found[name, TALK]

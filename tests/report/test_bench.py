@@ -1,5 +1,7 @@
 """``kws bench``: misses and false alarms as counted by hand, noise at the ratio that was asked for, and what is told when something is wrong."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import soundfile
@@ -13,7 +15,7 @@ from kws.report.bench_table import Result, csv_row, notes
 from kws.report.results import read
 from kws.streaming import load_stream
 from kws.streaming.intervals import poisson_interval, wilson_interval
-from kws.streaming.scoring import Heard
+from kws.streaming.scoring import Heard, WorkingPoint
 
 STEP = 1600  # samples: 0.1 s
 
@@ -251,15 +253,17 @@ def test_a_wrong_use_is_told(arguments, capsys):
 
 
 def test_what_was_saved_is_shown_in_short(tmp_path):
-    """A row an engine and noise: what it misses at half a false alarm an hour, and at the threshold that it ships with."""
-    row = {"engine": "ours", "word": "alexa", "snr_db": "10", "ms_for_a_second": "1.65", "bytes": "1262826"}
-    for case, missed in (("at_0.5", "4.1"), ("shipped", "8.3")):
-        row |= {f"missed_percent{end}_{case}": missed for end in ("", "_low", "_high")}
-    row["false_alarms_per_hour_shipped"] = "0.55"
-    none = row | {"snr_db": "quiet", "missed_percent_at_0.5": ""}
-    bench_table.write_csv(tmp_path / "some.csv", [row, none])
+    """A line an engine and noise: what it misses at few false alarms an hour, and at the threshold that it ships with."""
+    point = WorkingPoint(0.7, 200, 10, 1, 2.0, 0.1)
+    result = Result(
+        "ours", "alexa", {0.5: point, 5.0: replace(point, misses=2)}, replace(point, misses=20), 1.65, 1_262_826
+    )
+    rows = [row for snr_db in (10.0, None) for row in bench_table.tidy(csv_row(result, "alexa", snr_db))]
+    bench_table.write_csv(tmp_path / "some.csv", rows)
     said = bench_table.saved(tmp_path / "some.csv").splitlines()
-    assert said[-2].split() == "alexa ours 10 dB 4.1 % [4.1, 4.1] 8.3 % [8.3, 8.3] 0.55 1.65 1,262,826".split()
+    assert said[-2].split()[:6] == "alexa ours 10 dB 5.0 %".split()
+    assert said[-2].count("%") == 3
+    assert "10.0 % [6.6, 14.9]" in said[-2]
+    assert said[-2].split()[-3:] == ["0.50", "1.65", "1,262,826"]
     assert "quiet" in said[-1]
-    assert "no threshold" in said[-1]
     assert "is not here" in bench_table.saved(tmp_path / "none.csv")
