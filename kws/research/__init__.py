@@ -3,6 +3,6 @@
 from kws.research.settings import Settings
 from kws.research.stream_study import StreamStudy
 from kws.research.study import Study
-from kws.research.word_study import WordStudy, stream_study
+from kws.research.word_study import WordStudy, open_stream_study
 
-__all__ = ["Settings", "StreamStudy", "Study", "WordStudy", "stream_study"]
+__all__ = ["Settings", "StreamStudy", "Study", "WordStudy", "open_stream_study"]

@@ -116,6 +116,6 @@ class WordStudy(StreamStudy):
         return choice
 
 
-def stream_study(settings: Settings) -> StreamStudy:
+def open_stream_study(settings: Settings) -> StreamStudy:
     """The study of a word that was typed where there is an ear to begin with, and of recordings otherwise."""
     return WordStudy(settings) if settings.ear else StreamStudy(settings)
