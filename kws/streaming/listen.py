@@ -78,7 +78,7 @@ def main(arguments: list[str] | None = None, prog: str = "kws listen") -> None:
 def file_of(model: str, weights: Path = Path("weights")) -> Path:
     """The base of a word of ``kws train``, or of the committed ones; a path stays what it is."""
     word = re.sub(r"[^a-z0-9]+", "_", model.lower()).strip("_")
-    if word and not Path(model).exists() and not Path(model).suffix:
+    if word and Path(model).name == model and not Path(model).suffix and not os.path.exists(model):
         for name in (f"synthetic-{word}", word):
             if (found := weights / name / "streaming_base.pt").is_file():
                 return found

@@ -26,7 +26,7 @@ def folder(tmp_path_factory):
         patch.setenv("KWS_CLIPS", "400")
         patch.setattr(scoring, "THRESHOLDS", 40)
         patch.setattr(train_word, "fetch_or_say", lambda name: "")
-        patch.setitem(EFFORTS, "tiny", Effort(8, 8, 0.1, 0.1, 1, 2, 0.0, (1,), 1, word_scenes=24))
+        patch.setitem(EFFORTS, "tiny", Effort(8, 32, 0.1, 0.1, 1, 2, 0.0, (1,), 1, word_scenes=24))
         for name, rung in FROM_EARS.items():
             patch.setitem(FROM_EARS, name, replace(rung, config=STEPS))
         for name in {rung.ear for rung in FROM_EARS.values() if rung.ear}:

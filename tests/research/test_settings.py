@@ -1,14 +1,14 @@
 """What a notebook works on, from its parameter cell and the environment, and where its results go."""
 
 import os
-from dataclasses import astuple, replace
+from dataclasses import astuple, fields, replace
 from pathlib import Path
 
 import pytest
 
 from kws.data.corpus import CorpusError, folder_corpus
 from kws.data.manifest import write_manifest
-from kws.research.settings import EFFORTS, Settings
+from kws.research.settings import EFFORTS, Effort, Settings
 
 
 @pytest.fixture(autouse=True)
@@ -130,5 +130,6 @@ def test_a_misspelt_variable_is_refused(monkeypatch):
 
 def test_more_effort_is_more_of_everything():
     tiny, small, full = (astuple(EFFORTS[name]) for name in ("tiny", "small", "full"))
-    assert all(a <= b <= c for a, b, c in zip(tiny, small, full, strict=True))
+    rounds = [field.name for field in fields(Effort)].index("mining")  # one in the small effort, which is to be quick
+    assert all(a <= b <= c for i, (a, b, c) in enumerate(zip(tiny, small, full, strict=True)) if i != rounds)
     assert all(a < b < c for a, b, c in zip(tiny[:6], small[:6], full[:6], strict=True))
