@@ -48,7 +48,7 @@ def run(name: str, folder: Path, report: bool, monkeypatch) -> nbformat.Notebook
 def copy(tmp_path_factory) -> Iterator[Path]:
     """The repository as the notebooks need it."""
     folder = tmp_path_factory.mktemp("repository")
-    for part in ("kws", "docs", "weights/happy"):
+    for part in ("kws", "docs", "weights/happy", "weights/ears"):
         shutil.copytree(ROOT / part, folder / part)
     return folder
 

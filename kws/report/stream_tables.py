@@ -89,8 +89,11 @@ def saved_table(found: Sequence[Saved]) -> str:
 
 def choice_lines(choice: Choice) -> str:
     """How many scenes there were, and which seeds and thresholds were chosen."""
-    first, mined, all_of_them = choice.scenes
-    lines = [f"{first:,} scenes at first, {mined:,} with the mined ones, {all_of_them:,} for the students"]
+    if len(choice.scenes) == 1:  # of a typed word
+        lines = [f"{choice.scenes[0]:,} scenes"]
+    else:
+        first, mined, all_of_them = choice.scenes
+        lines = [f"{first:,} scenes at first, {mined:,} with the mined ones, {all_of_them:,} for the students"]
     for name, seed in choice.seeds.items():
         lines.append(f"{titles(name)[name]}: seed {seed} goes on, with threshold {choice.thresholds[name]:.4f}")
     return "\n".join(lines)
