@@ -1,6 +1,7 @@
 """A tiny corpus of tones, and the real recordings where they lie beside the checkout."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,13 +10,15 @@ import soundfile
 import torch
 
 import kws
+from kws.checkpoint import Provenance, save_model
 from kws.data.corpus import Corpus, folder_corpus
 from kws.model import CRNN, CRNNConfig
+from kws.research.networks import FROM_EARS
 from kws.research.scene_data import Maker, SceneData, scene_data
 from kws.research.speech_embedding import FRAMES, STEP, SpeechEmbedding
 from kws.scenes import SceneConfig, Sounds, Word, sounds_of, word_bounds
 from kws.split import speaker_split
-from kws.streaming import StreamingCRNN
+from kws.streaming import StreamingCRNN, scoring
 from kws.views import decode
 
 torch.set_num_threads(1)  # the models are tiny: more threads cost more than they bring
@@ -130,6 +133,22 @@ def tone_scenes(
     clips, split, sounds = high_and_low(tone_corpus)
     maker = Maker(sounds, config, **how)
     return scene_data(clips.corpus, "high", split, maker, scenes, validation_scenes), maker
+
+
+def small_ears(patch: pytest.MonkeyPatch, folder: str) -> None:
+    """Networks of typed words are small here, and begin as the ears that are written to a folder; few thresholds are tried."""
+    patch.setattr(scoring, "THRESHOLDS", 40)
+    torch.manual_seed(5)
+    for name, rung in FROM_EARS.items():
+        patch.setitem(FROM_EARS, name, replace(rung, config=STEPS))
+        if rung.ear:
+            save_ear(Path(folder) / f"{rung.ear}.pt")
+
+
+def save_ear(path: Path) -> None:
+    """A small ear of chance weights."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    save_model(path, CRNN(STEPS).eval(), Provenance("", "tones", "", "", 0, 0, {}))
 
 
 class MeanEmbedding(SpeechEmbedding):

@@ -26,7 +26,7 @@ from kws.data.audio import SAMPLE_RATE
 from kws.data.jobs import in_order
 from kws.data.storage import check_file
 from kws.report.bench_sound import AROUND_TALK, AROUND_WORDS, Played, played, read_folders, second_halves
-from kws.report.bench_table import Result, csv_row, notes, table, write_csv
+from kws.report.bench_table import Result, csv_rows, notes, table, write_csv
 from kws.report.timing import measure_streams, row_names
 from kws.streaming import load_stream
 from kws.streaming.detection import smooth, step_times
@@ -210,4 +210,4 @@ def main(arguments: list[str] | None = None, prog: str = "kws bench") -> None:
     for line in notes(results, name):
         print(f"note: {line}")
     if options.csv:
-        write_csv(options.csv, [csv_row(result, name, snr_db) for result in results])
+        write_csv(options.csv, [row for result in results for row in csv_rows(result, name, snr_db)])

@@ -12,6 +12,9 @@ from kws.report.columns import Row, point_columns
 from kws.streaming.intervals import poisson_interval
 from kws.streaming.scoring import WorkingPoint
 
+TYPED_WORDS = Path("docs/results/typed_words.csv")  # what detectors of typed words did on recordings of people
+SHIPPED = ""  # instead of a limit: at the threshold that an engine ships with
+
 
 @dataclass(frozen=True)
 class Result:
@@ -78,15 +81,17 @@ def notes(results: Sequence[Result], word: str) -> list[str]:
     return lines
 
 
-def csv_row(result: Result, word: str, snr_db: float | None) -> Row:
-    """A result as cells. The columns of a working point have its number of false alarms at the end, or "shipped"."""
-    cases = {f"at_{limit:g}": point for limit, point in result.at_most.items()} | {"shipped": result.shipped}
-    row: Row = {"engine": result.engine, "word": word, "snr_db": "quiet" if snr_db is None else f"{snr_db:g}"}
+def csv_rows(result: Result, word: str, snr_db: float | None) -> list[Row]:
+    """A result as rows of cells: one for each limit of false alarms per hour, and one, without a limit, for the threshold that is shipped."""
+    start = {"keyword": word, "network": result.engine, "snr_db": "quiet" if snr_db is None else f"{snr_db:g}"}
+    end = {"ms_for_a_second": f"{result.milliseconds:.2f}", "bytes": result.bytes}
+    cases = {f"{limit:g}": point for limit, point in result.at_most.items()} | {SHIPPED: result.shipped}
     columns = [name for name in point_columns(result.shipped) if not name.startswith("median_delay")]
-    for case, point in cases.items():
-        cells = point_columns(point) if point else dict.fromkeys(columns, "")
-        row |= {f"{name}_{case}": cells[name] for name in columns}
-    return row | {"ms_for_a_second": f"{result.milliseconds:.2f}", "bytes": result.bytes}
+    rows = []
+    for limit, point in cases.items():
+        cells = point_columns(point) if point else {}
+        rows.append(start | {"at_most_per_hour": limit} | {name: cells.get(name, "") for name in columns} | end)
+    return rows
 
 
 def write_csv(path: str | Path, rows: Sequence[Row]) -> None:
@@ -97,41 +102,23 @@ def write_csv(path: str | Path, rows: Sequence[Row]) -> None:
         writer.writerows(rows)
 
 
-TYPED_WORDS = Path("docs/results/typed_words.csv")  # what detectors of typed words did on recordings of people
-POINT = ("threshold", "missed", "keywords", "missed_percent", "missed_percent_low", "missed_percent_high")
-ALARMS = ("false_alarms", "hours", *(f"false_alarms_per_hour{end}" for end in ("", "_low", "_high")))
-SHIPPED = ""  # instead of a limit: at the threshold that an engine ships with
-
-
-def tidy(row: Row, limits: Sequence[float] = (0.5, 5.0)) -> list[Row]:
-    """A row of ``csv_row`` as one for each limit of false alarms per hour, and one for the threshold that is shipped."""
-    start = {"keyword": row["word"], "network": row["engine"], "snr_db": row["snr_db"]}
-    end = {"ms_for_a_second": row["ms_for_a_second"], "bytes": row["bytes"]}
-    cases = {**{f"{limit:g}": f"at_{limit:g}" for limit in limits}, SHIPPED: "shipped"}
-    return [
-        start | {"at_most_per_hour": limit} | {name: row[f"{name}_{case}"] for name in (*POINT, *ALARMS)} | end
-        for limit, case in cases.items()
-    ]
-
-
-def saved(path: str | Path = TYPED_WORDS) -> str:
-    """The rows that ``tidy`` made, a line for each engine, word and noise; intervals are of 95 %."""
+def saved(path: str | Path = TYPED_WORDS, limits: Sequence[float] = (0.5, 5.0)) -> str:
+    """What stands in a CSV of ``csv_rows``, a line for each engine, word and noise; intervals are of 95 %."""
     if not Path(path).is_file():
         return f"{path} is not here; the repository has it"
     found: dict[tuple[str, str, str], dict[str, dict[str, str]]] = {}
     with open(path, newline="") as file:
         for row in csv.DictReader(file):
             found.setdefault((row["keyword"], row["network"], row["snr_db"]), {})[row["at_most_per_hour"]] = row
+    cases = [*(f"{limit:g}" for limit in limits), SHIPPED]
     lines = []
     for (keyword, network, snr_db), points in found.items():
-        cells = [
-            "{missed_percent} % [{missed_percent_low}, {missed_percent_high}]".format(**p) for p in points.values()
-        ]
         shipped = points[SHIPPED]
+        missed = "{missed_percent} % [{missed_percent_low}, {missed_percent_high}]"
+        alarms = "{false_alarms_per_hour} [{false_alarms_per_hour_low}, {false_alarms_per_hour_high}]"
+        cells = [missed.format(**points[c]) if points[c]["missed"] else "no threshold" for c in cases]
         noise = snr_db if snr_db == "quiet" else f"{snr_db} dB"
-        ends = [shipped["false_alarms_per_hour"], shipped["ms_for_a_second"], f"{int(shipped['bytes']):,}"]
+        ends = [alarms.format(**shipped), shipped["ms_for_a_second"], f"{int(shipped['bytes']):,}"]
         lines.append([keyword, network, noise, *cells, *ends])
-    limits = [limit for limit in next(iter(found.values())) if limit != SHIPPED]
-    missed = [*(f"missed at\n{limit} per hour" for limit in limits), "missed at\nthe threshold"]
-    heads = ["word", "network", "noise", *missed, "alarms\nper hour", "ms", "bytes"]
-    return tabulate(lines, heads, disable_numparse=True)
+    heads = [*(f"missed at\n{limit:g} per hour" for limit in limits), "missed at\nthe threshold", "alarms\nper hour"]
+    return tabulate(lines, ["word", "network", "noise", *heads, "ms", "bytes"], disable_numparse=True)

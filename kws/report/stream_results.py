@@ -45,7 +45,7 @@ def stream_validation(choice: Choice) -> list[Row]:
     return [
         listener_columns(listener) | {"at_most_per_hour": f"{most:g}"} | point_columns(point)
         for listener, points in choice.validation.items()
-        for most, point in zip(SHOWN, points, strict=True)
+        for most, point in zip(choice.allowed, points, strict=True)
     ]
 
 

@@ -26,10 +26,7 @@ KEYWORDS_A_MINUTE = 6  # keywords said by the voices of the talk, for each minut
 LEAST_KEYWORDS = 45  # in a minute of it, but no more than ``ENOUGH`` for that
 ENOUGH = 600
 FEW_KEYWORDS = 8  # likewise, for validation and test of a typed word
-NEURAL_SHARE, NEURAL_KEYWORDS = (
-    0.25,
-    0.5,
-)  # of talk and of keywords, by neural voices where there are some; they are slow
+NEURAL_SHARE, NEURAL_KEYWORDS = 0.25, 0.5  # of talk and of keywords, by neural voices where there are some
 STAND_IN_MINUTES = 6  # of a part of the talk on which false alarms are counted
 SPEAKERS, FEW_SPEAKERS = 400, 100  # guises of a voice, to train on and to be judged on
 GAP_SECONDS = 0.5  # of silence between two recordings of talk

@@ -67,7 +67,7 @@ class Settings:
         clips: size of the synthetic corpus.
         effort: of the streaming models, a name in ``EFFORTS``.
         talk: folder of recorded talk without the keyword, on which false alarms are counted; "" is synthetic talk.
-        voices: folder of neural voices that say half of the talk to train on; "" is espeak-ng alone.
+        voices: folder of neural voices that say a part of the talk to train on, and half of the keywords in it; "" is espeak-ng alone.
         speech: folder of recorded speech without the keyword to train on; its folder "validation" is chosen on; "" is none.
         embedding: file of a pretrained embedding, through which teachers of streams hear; "" is none.
         ear: folder of pretrained networks that streams begin as; "" is by chance, as the committed ones did.
@@ -100,8 +100,11 @@ class Settings:
     anew: bool = False
 
     @classmethod
-    def from_environment(cls, **values) -> "Settings":
-        """Settings with these values, overridden by the environment. Raises ``ValueError`` naming a variable that is wrong or unknown."""
+    def from_environment(cls, given: dict | None = None, /, **values) -> "Settings":
+        """Settings with these values, overridden by the environment, and that by what is ``given``.
+
+        Raises ``ValueError`` naming a variable that is wrong or unknown.
+        """
         known = {f"KWS_{field.name.upper()}": field for field in fields(cls)}
         for variable in sorted(name for name in os.environ if name.startswith("KWS_")):
             if variable not in known.keys() | OTHER_VARIABLES:
@@ -109,6 +112,7 @@ class Settings:
                 raise ValueError(f"unknown environment variable {variable}; there are {names}")
             if variable in known:
                 values[known[variable].name] = _parsed(variable, known[variable].type)
+        values |= given or {}
         # A word that is typed has an ear to begin with, and natural voices where they were fetched.
         if values.get("corpus", cls.corpus) == "synthetic":
             values = {name: folder for name, folder in USUAL.items() if Path(folder).is_dir()} | values
@@ -128,7 +132,8 @@ class Settings:
             raise ValueError(f"effort is {self.effort!r}; it must be one of {', '.join(EFFORTS)}")
         for name in ("talk", "voices", "speech", "ear", "positive", "negative"):
             if (folder := getattr(self, name)) and not Path(folder).is_dir():
-                raise ValueError(f"{name} is {folder!r}, which is no folder")
+                hint = "; it comes with the repository: run this in its folder" if name == "ear" else ""
+                raise ValueError(f"{name} is {folder!r}, which is no folder{hint}")
         if self.embedding and not Path(self.embedding).is_file():
             raise ValueError(f"embedding is {self.embedding!r}, which is no file")
         if self.talk and self.speech:

@@ -50,8 +50,9 @@ class Choice:
         seeds, thresholds: by network.
         scenes: to train on at first, with the mined ones, and with the fresh ones for students.
         material: by subset.
-        validation: by network and seed, the point of fewest misses at each of ``SHOWN`` false alarms an hour.
+        validation: by network and seed, the point of fewest misses at each of ``allowed`` false alarms an hour.
         note: where it was not made by this very code, how.
+        allowed: false alarms an hour of what was held out.
         given: which of voices, speech and embedding there were, with checksums; None where that is not known.
     """
 
@@ -62,6 +63,7 @@ class Choice:
     validation: dict[str, list[WorkingPoint]]
     note: str = ""
     given: list[str] | None = None
+    allowed: tuple[float, ...] = SHOWN
 
 
 def choose(study: "StreamStudy", runs: "dict[tuple[str, int], Run]", counts: list[int]) -> Choice:
@@ -71,7 +73,7 @@ def choose(study: "StreamStudy", runs: "dict[tuple[str, int], Run]", counts: lis
 
     def hear(key: tuple[str, int]) -> list[WorkingPoint]:
         found = points(listeners[key], held_out, SMOOTHING)
-        return [threshold_for(found, study.times_as_many * allowed) for allowed in SHOWN]
+        return [threshold_for(found, allowed) for allowed in study.alarms_allowed]
 
     heard = dict(zip(listeners, in_order(hear, list(listeners), "hearing validation", "model"), strict=True))
     seeds, thresholds = {}, {}
@@ -80,7 +82,7 @@ def choose(study: "StreamStudy", runs: "dict[tuple[str, int], Run]", counts: lis
         seeds[name], thresholds[name] = best, heard[name, best][0].threshold
     subsets = [material_of(subset, study.sounds(subset)) for subset in ("train", "validation", "test")]
     validation = {f"{name}, seed {seed}": found for (name, seed), found in heard.items()}
-    return Choice(seeds, thresholds, counts, subsets, validation, given=study.given)
+    return Choice(seeds, thresholds, counts, subsets, validation, given=study.given, allowed=study.alarms_allowed)
 
 
 def validation_scenes(study: "StreamStudy") -> list[Scene]:
@@ -116,6 +118,7 @@ def read_choice(path: Path) -> Choice | None:
         content["validation"] = {
             name: [WorkingPoint(**point) for point in found] for name, found in content["validation"].items()
         }
+        content["allowed"] = tuple(content.get("allowed", SHOWN))
         return Choice(**content)
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None

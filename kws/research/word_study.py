@@ -19,7 +19,7 @@ from kws.research.own import own_words, unlike
 from kws.research.records import files_digest, recipe_of
 from kws.research.scene_data import VERSION, Maker, scene_data, weights_of
 from kws.research.settings import Settings
-from kws.research.stream_choice import SNR_DB, Choice, choose, write_choice
+from kws.research.stream_choice import SHOWN, SNR_DB, Choice, choose, write_choice
 from kws.research.stream_study import KIND, STEPS_AN_EPOCH, StreamStudy
 from kws.research.stream_targets import teach_stream
 from kws.scenes import Scene, long_stream, sound_files
@@ -27,12 +27,10 @@ from kws.trainer import TrainConfig
 from kws.voices.talk import VERSION as TALK_VERSION
 
 OWN = ("positive", "negative")
-TALK_TIMES, TALK_SEED = (
-    3,
-    50,
-)  # of the talk that thresholds are chosen on: its length in ``stand_in_minutes``, and its voices
+TALK_TIMES = 3  # ``stand_in_minutes`` of talk that thresholds are chosen on
+TALK_SEED = 50  # of its voices
 TIMES_AS_MANY = 120.0
-"""Synthetic talk is full of words like the keyword: for each false alarm in recorded talk it has so many (docs/log.md)."""
+"""Synthetic talk is full of words like the keyword: for a false alarm in recorded talk it is allowed so many. Words differ (docs/log.md)."""
 BATCH = 64  # scenes a step: many small steps, for there are few
 
 
@@ -42,7 +40,7 @@ class WordStudy(StreamStudy):
     students = tuple(FROM_EARS)
     rungs = FROM_EARS
     teachers = ()
-    times_as_many = TIMES_AS_MANY
+    alarms_allowed = tuple(TIMES_AS_MANY * limit for limit in SHOWN)
 
     @cached_property
     def ears(self) -> dict[str, nn.Module]:
@@ -50,15 +48,16 @@ class WordStudy(StreamStudy):
         names = {rung.ear for rung in self.rungs.values() if rung.ear}
         return {name: load_model(Path(self.settings.ear) / f"{name}.pt") for name in sorted(names)}
 
+    @cached_property
+    def heard(self) -> list[str]:
+        """The material besides the corpus, own recordings too, each with a checksum of its files."""
+        own = {name: getattr(self.settings, name) for name in OWN}
+        return [*super().given, *(f"{name} {files_digest(path)}" for name, path in own.items() if path)]
+
     @property
     def given(self) -> list[str]:
         """Also the ears."""
-        own = [f"{n} {files_digest(path)}" for n in OWN if (path := getattr(self.settings, n))]
-        return [
-            *super().given,
-            *own,
-            *(f"ear {name} {fingerprint(weights_of([ear]))}" for name, ear in self.ears.items()),
-        ]
+        return [*self.heard, *(f"ear {name} {fingerprint(weights_of([ear]))}" for name, ear in self.ears.items())]
 
     def recipe(self, name: str) -> str:
         if name not in self.rungs:
@@ -66,8 +65,7 @@ class WordStudy(StreamStudy):
         effort, rung = self.effort, self.rungs[name]
         trained_on = (VERSION, TALK_VERSION, effort.word_scenes, effort.validation_scenes, effort.talk_minutes, BATCH)
         started = weights_of([self.ears[rung.ear]]) if rung.ear else []
-        heard = [name for name in self.given if not name.startswith("ear ")]
-        return recipe_of(replace(rung, title=""), self.settings.epochs, *trained_on, *started, *heard)
+        return recipe_of(replace(rung, title=""), self.settings.epochs, *trained_on, *started, *self.heard)
 
     def start(self, rung: Rung) -> nn.Module | None:
         return self.ears[rung.ear] if rung.ear else None

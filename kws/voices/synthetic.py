@@ -30,8 +30,9 @@ VERSION = 2  # of the recipe below: a new one makes new corpora
 BATCH = 64  # clips that one job makes
 NOISE_SAMPLES = 60 * SAMPLE_RATE
 TALKERS = 4  # who talk over each other in one of the noises
-LONGEST_KEYWORD = 1.1  # seconds, said by an average voice, some silence included: in a clip a longer one is said faster
-LONGEST_PHRASE = 2.1  # likewise, of what is still a keyword
+LONGEST_KEYWORD = (
+    2.1  # seconds, said by an average voice, some silence included; in a clip of a second it is said faster
+)
 
 
 @dataclass(frozen=True)
@@ -89,12 +90,6 @@ def synthetic_corpus(
     return corpus
 
 
-def seconds_to_say(said: str) -> float:
-    """How long an average voice takes, some silence included."""
-    espeak = Espeak()
-    return len(espeak.say(espeak.phonemes(said), "en-us", 170, 50, 50)) / espeak.sample_rate
-
-
 @one_thread()
 def _speak(word: str, said: str, config: SyntheticConfig, folder: Path, progress: bool) -> None:
     """Fill a folder with the clips and the noises, by several processes.
@@ -146,8 +141,8 @@ def _words(name: str, said: str, config: SyntheticConfig, rng: np.random.Generat
     pronunciation = espeak.phonemes(said)
     if not pronunciation:
         raise CorpusError(f"espeak-ng cannot say the keyword {said!r}: give a word in English spelling")
-    seconds = seconds_to_say(said)
-    if seconds > LONGEST_PHRASE:
+    seconds = len(espeak.say(pronunciation, "en-us", 170, 50, 50)) / espeak.sample_rate
+    if seconds > LONGEST_KEYWORD:
         raise CorpusError(f"the keyword {said!r} takes {seconds:.1f} s to say; 2 s is the longest: take a shorter one")
     if warning := warning_for(pronunciation, seconds):
         tqdm.write(f"warning for the keyword {said!r}: {warning}")

@@ -64,10 +64,10 @@ def test_ears_are_written_with_what_they_leave_unexplained(pool, tmp_path, monke
     monkeypatch.setattr(ear, "BATCH", 4)
     monkeypatch.setattr(ear, "STEPS_AN_EPOCH", 2)
     monkeypatch.setattr(ear, "load_speech_embedding", lambda path: MeanEmbedding())
-    monkeypatch.setitem(EARS, "small", Rung("an ear", STEPS, learning_rate=1e-2))
+    monkeypatch.setitem(EARS, "middle", Rung("an ear", STEPS, learning_rate=1e-2))
     folders = [str(tmp_path / name) for name in ("speech", "noise", "speech", "out")]
-    ear.main(["embedding.onnx", *folders, "--minutes", "0.01", "--names", "small", "--about", "tones"])
-    assert load_model(tmp_path / "out" / "small.pt").config == STEPS
-    about = load_provenance(tmp_path / "out" / "small.pt")
+    ear.main(["embedding.onnx", *folders, "--minutes", "0.01", "--names", "middle", "--about", "tones"])
+    assert load_model(tmp_path / "out" / "middle.pt").config == STEPS
+    about = load_provenance(tmp_path / "out" / "middle.pt")
     assert about.corpus == "tones"
     assert 0 < about.metrics["unexplained variance of the embedding, other voices"] < 5

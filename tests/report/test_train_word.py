@@ -1,20 +1,17 @@
 """``kws train WORD``: from a typed word to files that listen, by one command, which goes on where it was."""
 
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
-from conftest import STEPS
+from conftest import small_ears
 
-from kws.checkpoint import Provenance, save_model
-from kws.model import CRNN
 from kws.report import train_word
 from kws.report.command import main
 from kws.research.networks import FROM_EARS
 from kws.research.settings import EFFORTS, Effort
 from kws.research.word_study import WordStudy
-from kws.streaming import load_stream, scoring
+from kws.streaming import load_stream
 from kws.streaming.listen import file_of
 
 
@@ -24,14 +21,9 @@ def folder(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(tmp_path_factory.mktemp("typed"))
         patch.setenv("KWS_CLIPS", "400")
-        patch.setattr(scoring, "THRESHOLDS", 40)
         patch.setattr(train_word, "fetch_or_say", lambda name: "")
         patch.setitem(EFFORTS, "tiny", Effort(8, 32, 0.1, 0.1, 1, 2, 0.0, (1,), 1, word_scenes=24))
-        for name, rung in FROM_EARS.items():
-            patch.setitem(FROM_EARS, name, replace(rung, config=STEPS))
-        for name in {rung.ear for rung in FROM_EARS.values() if rung.ear}:
-            Path("weights/ears").mkdir(parents=True, exist_ok=True)
-            save_model(f"weights/ears/{name}.pt", CRNN(STEPS).eval(), Provenance("", "tones", "", "", 0, 0, {}))
+        small_ears(patch, "weights/ears")
         yield Path.cwd()
 
 
@@ -82,3 +74,13 @@ def test_what_cannot_be_a_keyword_is_refused_before_anything_is_made(folder, cap
 def test_a_folder_that_is_not_there_is_named(folder, capsys):
     assert main(["train", "marvin", "--effort", "tiny", "--positive", "nowhere"]) == 2
     assert "positive is 'nowhere', which is no folder" in capsys.readouterr().err
+
+
+def test_the_word_asked_for_counts_more_than_the_environment(folder, monkeypatch):
+    monkeypatch.setenv("KWS_KEYWORD", "sheila")
+    monkeypatch.setenv("KWS_CORPUS", "elsewhere")
+    monkeypatch.setenv("KWS_SEEDS", "4")
+    settings = train_word.word_settings("R2D2", effort="tiny")
+    assert (settings.corpus, settings.keyword, settings.say) == ("synthetic", "r2d2", "r two d two")
+    assert (settings.seeds, settings.effort, settings.ear) == (4, "tiny", "weights/ears")
+    assert train_word.word_settings("marvin", seeds=2).seeds == 2

@@ -66,6 +66,26 @@ def test_what_is_trained_on_is_not_judged_on(talk, speech):
         Settings.from_environment(talk=talk, speech=speech)
 
 
+def test_what_is_given_counts_more_than_the_environment(monkeypatch):
+    monkeypatch.setenv("KWS_SEEDS", "5")
+    monkeypatch.setenv("KWS_KEYWORD", "marvin")
+    monkeypatch.setenv("KWS_EPOCHS", "7")
+    settings = Settings.from_environment({"keyword": "sheila", "seeds": 2}, seeds=1, epochs=3)
+    assert (settings.keyword, settings.seeds, settings.epochs) == ("sheila", 2, 7)
+
+
+def test_a_typed_word_has_the_ears_that_are_there(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert Settings.from_environment(keyword="high").ear == ""
+    (tmp_path / "weights" / "ears").mkdir(parents=True)
+    assert Settings.from_environment(keyword="high").ear == "weights/ears"
+    monkeypatch.setenv("KWS_EAR", "")
+    assert Settings.from_environment(keyword="high").ear == ""
+    monkeypatch.delenv("KWS_EAR")
+    (tmp_path / "recordings").mkdir()
+    assert Settings.from_environment(corpus="recordings", keyword="high").ear == ""
+
+
 def test_the_keyword_as_one_types_it(monkeypatch):
     monkeypatch.setenv("KWS_KEYWORD", " Hey  Computer")
     settings = Settings.from_environment(clips=60)

@@ -7,21 +7,19 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from conftest import STEPS
+from conftest import STEPS, save_ear, small_ears
 
-from kws.checkpoint import Provenance, load_model, save_model
+from kws.checkpoint import load_model
 from kws.data.audio import SAMPLE_RATE
 from kws.data.corpus import CorpusError
 from kws.data.storage import save_flac
 from kws.model import CRNN
 from kws.research import word_study as module
-from kws.research.networks import FROM_EARS
 from kws.research.scene_data import Maker
 from kws.research.settings import EFFORTS, Effort, Settings
 from kws.research.stream_choice import read_choice
 from kws.research.word_study import WordStudy
 from kws.scenes import SceneConfig
-from kws.streaming import scoring
 
 
 @pytest.fixture(scope="module")
@@ -30,16 +28,10 @@ def patch(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(tmp_path_factory.mktemp("word"))
         patch.setenv("KWS_JOBS", "1")
-        patch.setattr(scoring, "THRESHOLDS", 40)
         patch.setitem(EFFORTS, "tiny", Effort(8, 8, 0.06, 0.05, 1, 2, 0.0, (1,), 1, word_scenes=24))
         config = SceneConfig(seconds=3.0)
         patch.setattr(module, "Maker", lambda sounds, cache: Maker(sounds, config, None, cache))
-        for name, rung in FROM_EARS.items():
-            patch.setitem(FROM_EARS, name, replace(rung, config=STEPS))
-        torch.manual_seed(5)
-        Path("ears").mkdir()
-        for name in ("base", "middle"):
-            save_model(f"ears/{name}.pt", CRNN(STEPS).eval(), Provenance("", "tones", "", "", 0, 0, {}))
+        small_ears(patch, "ears")
         yield patch
 
 
@@ -88,7 +80,7 @@ def test_nothing_is_trained_twice(study, settings, monkeypatch):
 def test_another_ear_is_another_recipe(study, settings, tmp_path):
     shutil.copytree("ears", tmp_path / "other")
     torch.manual_seed(7)
-    save_model(tmp_path / "other" / "base.pt", CRNN(STEPS).eval(), Provenance("", "tones", "", "", 0, 0, {}))
+    save_ear(tmp_path / "other" / "base.pt")
     other = WordStudy(replace(settings, ear=str(tmp_path / "other")))
     assert other.recipe("streaming_base") != study.recipe("streaming_base")
     assert other.given != study.given
