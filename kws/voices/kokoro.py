@@ -18,6 +18,11 @@ from kws.voices.piper import IPA, STEP, ipa, open_session
 
 RATE = 24_000  # Hz, of what it says
 STYLE = 256  # numbers of a speaker's style, which is given for each number of letters
+STYLES = Path(__file__).with_name("kokoro_styles.npz")
+"""The styles of Kokoro's 54 speakers, which no PyPI package holds (``recipes/kokoro_styles.py``).
+
+Arrays: ``lengths`` (rows,) are numbers of letters, ``styles`` (speakers, rows, 256) float16 what a speaker is like at each, ``names``.
+"""
 LETTERS = {
     "eɪ": "A", "aɪ": "I", "aʊ": "W", "oʊ": "O", "ɔɪ": "Y", "tʃ": "ʧ", "dʒ": "ʤ",
     "ɜːɹ": "ɜɹ", "ɜː": "ɜɹ", "ɚ": "əɹ", "ɐ": "ə", "ɾ": "T", "n̩": "ən", "ː": "",
@@ -36,8 +41,18 @@ def letters_of(spoken: str) -> str:
     return spoken.replace("ɹɹ", "ɹ")  # "3 r" is the r of "century" named twice
 
 
+def usual_styles() -> list[np.ndarray]:
+    """Of each of Kokoro's speakers the style (letters, 256) float32, between the rows that are kept in a straight line."""
+    with np.load(STYLES) as kept:
+        lengths, styles = kept["lengths"], kept["styles"].astype(np.float32)
+    letters = np.arange(1, lengths[-1] + 1)
+    above = np.searchsorted(lengths, letters).clip(1)
+    share = ((letters - lengths[above - 1]) / (lengths[above] - lengths[above - 1])).astype(np.float32)[:, None]
+    return [(1 - share) * style[above - 1] + share * style[above] for style in styles]
+
+
 class KokoroVoice:
-    """``NAME.onnx``, its alphabet ``NAME.onnx.json`` ({"vocab": letters to numbers}) and the styles ``*.bin`` beside it.
+    """``NAME.onnx`` and its alphabet ``NAME.onnx.json`` ({"vocab": letters to numbers}), with the styles ``*.bin`` beside it or else ``STYLES``.
 
     Of n styles n * n speakers are made: number n * i + j speaks half as style i and half as j (and so as number n * j + i).
     The network draws noise from the library's state as Piper's voices do, but an 8-bit one may compute a little differently on another
@@ -53,13 +68,11 @@ class KokoroVoice:
             }
             self.styles = [
                 np.fromfile(file, np.float32).reshape(-1, STYLE) for file in visible_files(path.parent, "*.bin")
-            ]
+            ] or usual_styles()
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             raise CorpusError(
                 f"{path}: its JSON and the .bin files beside it are not those of Kokoro ({error!r})"
             ) from error
-        if not self.styles:
-            raise CorpusError(f"{path}: no style (.bin) beside it")
         if not all(len(style) for style in self.styles):
             raise CorpusError(f"{path}: a style (.bin) beside it is empty")
         if unknown := sorted({letter for spoken in IPA.values() for letter in letters_of(spoken)} - {*self.alphabet}):

