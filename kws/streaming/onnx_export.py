@@ -1,4 +1,7 @@
-"""The streaming model as ONNX: one step a call, the state going in and out, the front end inside."""
+"""The streaming model as ONNX: one step a call, the state going in and out, the front end inside.
+
+The matrices of the Fourier transform and of the mel bands are not stored, but made by operators of the graph when it is loaded.
+"""
 
 import copy
 import io
@@ -7,8 +10,10 @@ import math
 import warnings
 from pathlib import Path
 
+import numpy as np
 import onnx
 import torch
+from onnx import helper, numpy_helper
 from torch import Tensor, nn
 
 from kws.data.storage import replacing
@@ -97,6 +102,7 @@ def save_onnx_stream(model: StreamingModel, path: str | Path) -> None:
             dynamo=False,
         )
     graph = onnx.load_from_string(buffer.getvalue())
+    make_matrices(graph.graph)
     about = {
         name: getattr(model, name) for name in ("keyword", "threshold", "smoothing", "step_samples", "first_sample")
     }
@@ -106,3 +112,49 @@ def save_onnx_stream(model: StreamingModel, path: str | Path) -> None:
     onnx.helper.set_model_props(graph, {"kws": json.dumps(about)})
     with replacing(path) as temporary:
         temporary.write_bytes(graph.SerializeToString())
+
+
+def make_matrices(graph: onnx.GraphProto) -> None:
+    """Replace the dense matrices of ``OneStep`` by operators that make the very same numbers, which runtimes do once, as they load it."""
+    stored = {tensor.name: numpy_helper.to_array(tensor) for tensor in graph.initializer}
+    nodes: list[onnx.NodeProto] = []
+
+    def constant(name: str, value: np.ndarray) -> str:
+        graph.initializer.append(numpy_helper.from_array(value, f"made/{name}"))
+        return f"made/{name}"
+
+    def add(kind: str, *inputs: str, to: str = "", **attributes) -> str:
+        output = to or f"made/{kind}_{len(nodes)}"
+        nodes.append(helper.make_node(kind, inputs, [output], **attributes))
+        return output
+
+    # cos(2 pi n k / 400) is one of 400 numbers, and a sine is a cosine of a quarter of a turn before.
+    turn = torch.cos(2 * torch.pi * torch.arange(WINDOW).double() / WINDOW).float().numpy()
+    table, around, quarter = (
+        constant("turn", turn),
+        constant("window", np.array(WINDOW)),
+        constant("quarter", np.array(3 * WINDOW // 4)),
+    )
+    zero, one, two = (constant(str(i), np.array(i)) for i in range(3))
+    half, bins = constant("half", np.array(WINDOW // 2)), constant("bins", np.array(WINDOW // 2 + 1))
+    last, rows = constant("last", np.array([-1])), constant("rows", np.array([WINDOW // 2, -1]))
+    samples = add("Unsqueeze", add("Range", zero, half, one), last)
+    for name, first in (("even_waves", zero), ("odd_waves", one)):
+        place = add("Mod", add("Mul", samples, add("Range", first, bins, two)), around)
+        cosine = add("Unsqueeze", add("Gather", table, place), last)
+        sine = add("Unsqueeze", add("Gather", table, add("Mod", add("Add", place, quarter), around)), last)
+        add("Reshape", add("Concat", cosine, sine, axis=2), rows, to=name)
+    # A bin is in two bands at most; its cosine and its sine count alike.
+    bands = stored["bands"]
+    filled = np.flatnonzero(bands[::2])
+    shape, places = constant("shape", np.array([bands.size // 2])), constant("places", filled.astype(np.int32))
+    empty = add("ConstantOfShape", shape, value=helper.make_tensor("", onnx.TensorProto.FLOAT, [1], [0]))
+    flat = add("ScatterElements", empty, places, constant("values", bands[::2].flatten()[filled]), axis=0)
+    once = add("Reshape", flat, constant("each", np.array([-1, 1, bands.shape[1]])))
+    twice = add("Concat", once, once, axis=1)
+    add("Reshape", twice, constant("all", np.array(bands.shape)), to="bands")
+    kept = [tensor for tensor in graph.initializer if tensor.name not in ("even_waves", "odd_waves", "bands")]
+    operators = [*nodes, *graph.node]
+    del graph.initializer[:], graph.node[:]
+    graph.initializer.extend(kept)
+    graph.node.extend(operators)
