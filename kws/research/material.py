@@ -21,12 +21,15 @@ from kws.voices.find import files_of, find_voices, open_voice
 from kws.voices.talk import VERSION as TALK_VERSION
 from kws.voices.talk import Talk, synthetic_talk
 
-PART_MINUTES = 1  # of talk, which is made and kept in parts
 KEYWORDS_A_MINUTE = 6  # keywords said by the voices of the talk, for each minute of it
-LEAST_KEYWORDS = 45  # in a minute of it, but no more than ``ENOUGH`` for that
-ENOUGH = 600
 FEW_KEYWORDS = 8  # likewise, for validation and test of a typed word
-NEURAL_SHARE, NEURAL_KEYWORDS = 0.25, 0.5  # of talk and of keywords, by neural voices where there are some
+NEURAL_SHARE = 0.5  # of talk and of keywords, by neural voices where there are some
+TYPED = {"espeak": (6.0, 22), "joe": (0.75, 15), "kokoro": (0.06, 16), "silero": (2.0, 75)}
+"""For a typed word, by the folder of a voice: how many times its minutes of talk, and keywords for each of those minutes.
+
+Each kind of voice that says the word takes misses of real people away; Kokoro is slow, espeak-ng fast.
+"""
+PART_MINUTES, PART_KEYWORDS = 10, 75  # of talk that is made and kept in parts, at most
 STAND_IN_MINUTES = 6  # of a part of the talk on which false alarms are counted
 SPEAKERS, FEW_SPEAKERS = 400, 100  # guises of a voice, to train on and to be judged on
 GAP_SECONDS = 0.5  # of silence between two recordings of talk
@@ -85,17 +88,19 @@ def talk_parts(subset: str, keyword: str, settings: Settings) -> list[TalkPart]:
         file = cache / f"talk-{keyword}-{subset}.pt"
         alone = max(2, round(FEW_KEYWORDS * minutes)) if settings.ear else 0
         return [TalkPart(file, minutes / 6, alone, SEEDS[subset], FEW_SPEAKERS)]
-    keywords = max(round(KEYWORDS_A_MINUTE * minutes), min(round(LEAST_KEYWORDS * minutes), ENOUGH))
-    voices = find_voices(settings.voices) if settings.voices else []
-    talk, said = (NEURAL_SHARE, NEURAL_KEYWORDS) if voices else (0.0, 0.0)
-    shares = {None: (1 - talk, 1 - said)} | {path: (talk / len(voices), said / len(voices)) for path in voices}
+    voices = [None, *(find_voices(settings.voices) if settings.voices else [])]
     found = []
-    for i, (voice, (of_talk, of_keywords)) in enumerate(shares.items()):
-        parts = math.ceil(of_talk * minutes / PART_MINUTES)
-        alone = max(1, round(of_keywords * keywords / parts))
+    for i, voice in enumerate(voices):
+        if settings.ear:
+            times, said = TYPED.get(voice.parent.name if voice else "espeak", TYPED["joe"])
+        else:
+            times = 1.0 if len(voices) == 1 else NEURAL_SHARE / (len(voices) - 1) if voice else 1 - NEURAL_SHARE
+            said = KEYWORDS_A_MINUTE * times
+        parts = math.ceil(max(times * minutes / PART_MINUTES, said * minutes / PART_KEYWORDS))
+        alone = max(1, round(said * minutes / parts))
         for part in range(parts):
             file = cache / f"talk-{keyword}-{i}-{part}.pt"
-            found.append(TalkPart(file, of_talk * minutes / parts, alone, 1000 * i + 10 * part, SPEAKERS, voice))
+            found.append(TalkPart(file, times * minutes / parts, alone, 1000 * i + 10 * part, SPEAKERS, voice))
     return found
 
 
@@ -105,7 +110,8 @@ def _talk(parts: list[TalkPart], keyword: str) -> Talk:
     def make(part: TalkPart) -> None:
         _kept(part, keyword)
 
-    missing = [part for part in parts if not part.file.exists()]
+    # Those of neural voices, which take longest, first.
+    missing = sorted((part for part in parts if not part.file.exists()), key=lambda part: part.voice is None)
     for _ in in_order(make, missing, "speaking", "part"):
         pass
     said = [_kept(part, keyword) for part in parts]

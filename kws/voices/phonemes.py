@@ -1,6 +1,13 @@
 """The phonemes of English in espeak-ng's notation: which sound alike, and so which words do."""
 
+import math
+from collections.abc import Iterable
+from functools import cache
+
 import numpy as np
+
+Word = tuple[str, ...]  # of phonemes
+Run = tuple[Word, ...]  # one after another
 
 # fmt: off
 CONSONANTS = "p b t d k g f v s z S m n l r w j h tS dZ T".split()
@@ -62,23 +69,45 @@ def neighbours(sound: list[str]) -> list[list[str]]:
     return found
 
 
-def nearest(words: list[list[str]], sound: list[str], count: int) -> list[list[str]]:
-    """Of real words the ``count`` that sound most like the keyword, itself not among them."""
-    others = [word for word in words if word and as_heard(word) != as_heard(sound)]
-    return sorted(others, key=lambda word: distance(plain_phonemes(word), plain_phonemes(sound)))[:count]
+def nearest(
+    words: Iterable[Word], pairs: Iterable[tuple[Word, Word]], sound: Word, counts: tuple[int, int]
+) -> list[Run]:
+    """So many words, and so many pairs, in which a piece sounds most like the keyword; none of them holds it.
+
+    A pair is taken only where it is nearer than either of its words.
+    """
+
+    def far(phonemes: Word) -> float:
+        if holds([*phonemes], [*sound]):
+            return math.inf
+        return distance_within(plain_phonemes([*phonemes]), plain_phonemes([*sound]))
+
+    single = {word: far(word) for word in words}
+    double = {pair: far(pair[0] + pair[1]) for pair in pairs}
+    double = {pair: d for pair, d in double.items() if d < min(single[word] for word in pair)}
+    found = []
+    for runs, count in zip(({(word,): d for word, d in single.items()}, double), counts, strict=True):
+        found += sorted((run for run, d in runs.items() if d < math.inf), key=runs.__getitem__)[:count]
+    return found
 
 
-def distance(word: list[str], other: list[str]) -> float:
-    """Edits from one to the other: a phoneme of the same row for another costs 0.5, consonant for vowel 2, every other edit 1."""
-    before = [float(j) for j in range(len(other) + 1)]
-    for i, a in enumerate(word, 1):
-        now = [float(i)]
-        for j, b in enumerate(other, 1):
+def distance_within(phrase: list[str], word: list[str]) -> float:
+    """Edits from the piece of a phrase that is nearest to a word to that word.
+
+    A phoneme of the same row for another costs 0.5, consonant for vowel 2, every other edit 1.
+    """
+    before = [float(j) for j in range(len(word) + 1)]
+    least = before[-1]
+    for a in phrase:
+        now = [0.0]  # the piece may begin anywhere
+        for j, b in enumerate(word, 1):
             now.append(min(before[j] + 1, now[j - 1] + 1, before[j - 1] + _swap_cost(a, b)))
         before = now
-    return before[-1]
+        least = min(least, now[-1])  # and end anywhere
+    return least
 
 
+@cache
 def _swap_cost(a: str, b: str) -> float:
     if a == b:
         return 0.0

@@ -57,6 +57,8 @@ class NeuralVoice:
     The library draws its noise from a state that each new voice starts: the same calls in the same order give the same sound.
     """
 
+    reads = False
+
     def __init__(self, path: str | Path, seed: int = 0):
         path = Path(path)
         try:

@@ -1,12 +1,13 @@
 """Running speech without the keyword, said by synthetic voices: what a model that listens all day must stay silent at.
 
-Phrases of common words, of made-up words, and with words that sound like the keyword in between, each said in one go by a voice of
+Phrases of words, common ones half of the time, of made-up words, and with words that sound like the keyword in between, each said in one go by a voice of
 its own kind. It stands in for recorded talk, which a corpus of single words has not. espeak-ng's voices are always there; neural ones,
 which sound like people, are for the user to bring.
 """
 
 import math
 from dataclasses import dataclass, replace
+from functools import cache
 
 import numpy as np
 import torch
@@ -17,14 +18,20 @@ from kws.data.acoustics import convolve
 from kws.data.audio import SAMPLE_RATE, to_int16
 from kws.data.corpus import CorpusError
 from kws.data.jobs import one_thread
+from kws.voices.espeak import Espeak
 from kws.voices.find import Voice
 from kws.voices.phonemes import CONSONANTS, VOWELS, holds, in_an_accent, nearest, neighbours, similar_words
 from kws.voices.speakers import Mouth, make_speaker, room_and_microphone, trimmed
-from kws.voices.words import WORDS
+from kws.voices.words import vocabulary
 
-VERSION = 8  # of what is said: raise it when that changes, or talk made before would be taken for new
+VERSION = 9  # of what is said: raise it when that changes, or talk made before would be taken for new
 CONFUSABLE_SHARE, NEAR_SHARE, MADE_UP_SHARE = 0.15, 0.15, 0.1  # of the words of a phrase
-NEAR_WORDS = 40  # real words that sound most like the keyword: a model meets them far more often than made-up ones
+NEAR_WORDS, NEAR_PAIRS = (
+    100,
+    100,
+)  # real words, and two in a row, that sound most like the keyword: a model meets them far more often than made-up ones
+PAIRS = 20_000  # that are looked at
+COMMON = 1000  # half of the other words are among so many of the commonest
 CALLED = (0.6, 1.05)  # pace of a keyword that is said alone: who calls a machine speaks slowly
 SWAPPED = 0.5  # share of the keyword's phonemes that the hardest made-up words replace
 
@@ -56,13 +63,16 @@ def synthetic_talk(
     """
     rng, generator = np.random.default_rng(seed), torch.Generator().manual_seed(seed)
     mouth = Mouth(rng)
-    sound = mouth.espeak.phonemes(keyword.replace("_", " "))
+    spelt = keyword.replace("_", " ")
+    sound = mouth.espeak.phonemes(spelt)
     if not sound:
         raise CorpusError(f"espeak-ng cannot say the keyword {keyword!r}: give a word in English spelling")
     # The words, by their phonemes.
-    confusable = _confusable(sound, rng)
-    known = [mouth.espeak.phonemes(word) for word in WORDS]
-    near = nearest(known, sound, NEAR_WORDS)
+    known = [list(word) for word in _spellings()]
+    near = _near(tuple(sound))
+    # Who reads says no word that has no spelling.
+    reads = bool(voice and voice.reads)
+    confusable, made_up = ([], 0.0) if reads else (_confusable(sound, rng), MADE_UP_SHARE)
     # Who says them.
     if voice is None:
         people = [make_speaker(str(i), rng, generator) for i in range(speakers)]
@@ -71,7 +81,9 @@ def synthetic_talk(
 
     def say(words: list[list[str]], pace: float = 1.0) -> Tensor:
         speaker = people[rng.integers(len(people))].at(pace)
-        if voice:
+        if reads:
+            waveform = speaker.say([spelt if word is sound else _spellings()[tuple(word)] for word in words], rng)
+        elif voice:
             waveform = speaker.say(words, rng)
         else:
             waveform = mouth.say([p for word in words for p in word], speaker, longest=30.0)
@@ -82,7 +94,7 @@ def synthetic_talk(
     phrases, left = [], int(minutes * 60 * SAMPLE_RATE)
     with tqdm(desc="speaking phrases", total=round(minutes * 60), unit="s", disable=not progress) as bar:
         while left > 0:
-            words = [_word(known, near, confusable, rng) for _ in range(rng.integers(1, 8))]
+            words = [w for _ in range(rng.integers(1, 8)) for w in _words(known, near, confusable, made_up, rng)]
             if not holds([p for word in words for p in word], sound):
                 phrases.append(say(words))
                 left -= len(phrases[-1])
@@ -134,14 +146,31 @@ def _confusable(sound: list[str], rng: np.random.Generator) -> list[list[str]]:
     return [word for word in every if not in_an_accent(word, sound)]
 
 
-def _word(
-    known: list[list[str]], near: list[list[str]], confusable: list[list[str]], rng: np.random.Generator
-) -> list[str]:
+@cache
+def _spellings() -> dict[tuple[str, ...], str]:
+    """The words of talk by their phonemes, the commonest first."""
+    espeak, found = Espeak(), {}
+    for word in vocabulary():
+        found.setdefault(tuple(espeak.phonemes(word)), word)
+    return {sound: word for sound, word in found.items() if sound}
+
+
+@cache
+def _near(sound: tuple[str, ...]) -> list[list[list[str]]]:
+    """Words, and two in a row, that sound like the keyword: "election" and "like some" for "alexa"."""
+    words, rng = list(_spellings()), np.random.default_rng(0)
+    pairs = [(words[i], words[j]) for i, j in rng.integers(COMMON, size=(PAIRS, 2))]
+    near = nearest(words, pairs, sound, (NEAR_WORDS, NEAR_PAIRS))
+    return [[list(word) for word in run] for run in near]
+
+
+def _words(known: list, near: list, confusable: list, made_up: float, rng: np.random.Generator) -> list[list[str]]:
+    """A word of one of these kinds, or two that are near; with a probability one that is made up."""
     kind = rng.random()
-    for share, words in ((CONFUSABLE_SHARE, confusable), (NEAR_SHARE, near)):
-        if kind < share:
-            return words[rng.integers(len(words))]
-        kind -= share
-    if kind < MADE_UP_SHARE:
-        return [str(rng.choice(sounds)) for _ in range(rng.integers(1, 4)) for sounds in (CONSONANTS, VOWELS)]
-    return known[rng.integers(len(known))]
+    if kind < NEAR_SHARE:
+        return near[rng.integers(len(near))]
+    if confusable and kind < NEAR_SHARE + CONFUSABLE_SHARE:
+        return [confusable[rng.integers(len(confusable))]]
+    if kind > 1 - made_up:
+        return [[str(rng.choice(sounds)) for _ in range(rng.integers(1, 4)) for sounds in (CONSONANTS, VOWELS)]]
+    return [known[rng.integers(len(known) if rng.random() < 0.5 else COMMON)]]

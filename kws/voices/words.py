@@ -1,5 +1,8 @@
 """English words: those of a synthetic corpus, which are nearly those of Speech Commands, those of talk, and the commonest of all."""
 
+from functools import cache
+from pathlib import Path
+
 # fmt: off
 COMMON_WORDS = (
     "backward bed bird cat dog down eight five follow forward four go happy house learn left marvin nine no off on one right seven"
@@ -61,3 +64,9 @@ COMMONEST = (  # in talk
     " which who why will with work world would yeah year years yes you your"
 ).split()
 # fmt: on
+
+
+@cache
+def vocabulary() -> list[str]:
+    """The 8,000 commonest words of English, from the commonest on (their order is that of the package wordfreq 3.1.1, CC BY-SA 4.0)."""
+    return Path(__file__).with_name("english_words.txt").read_text().split()

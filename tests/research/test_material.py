@@ -22,7 +22,6 @@ def little(monkeypatch):
     monkeypatch.setitem(EFFORTS, "tiny", Effort(8, 4, 0.8, 0.1, 1, 2, 0.0, (1,), 1))
     monkeypatch.setattr(material, "PART_MINUTES", 0.21)
     monkeypatch.setattr(material, "KEYWORDS_A_MINUTE", 10)
-    monkeypatch.setattr(material, "LEAST_KEYWORDS", 0)
     monkeypatch.setattr(material, "NEURAL_SHARE", 0.5)
     monkeypatch.setattr(material, "SPEAKERS", 4)
     monkeypatch.setattr(material, "FEW_SPEAKERS", 2)
@@ -61,15 +60,31 @@ def test_parts_make_up_the_talk(settings, voices):
     assert minutes == pytest.approx({None: 0.4, voices / "noise.onnx": 0.2, voices / "other.onnx": 0.2})
 
 
-def test_a_short_talk_still_says_the_keyword_often(settings, monkeypatch):
-    monkeypatch.setattr(material, "LEAST_KEYWORDS", 50)
-    assert sum(part.keywords for part in talk_parts("train", "high", settings)) == 40
-    monkeypatch.setattr(material, "ENOUGH", 20)
-    assert sum(part.keywords for part in talk_parts("train", "high", settings)) == 20
+def test_a_typed_word_is_said_by_each_kind_of_voice_as_often_as_planned(settings, voices, monkeypatch):
+    (voices / "joe").mkdir()
+    write_voice(voices / "joe" / "one.onnx", 1)
+    monkeypatch.setattr(material, "TYPED", {"espeak": (2.0, 100), "joe": (0.5, 20)})
+    monkeypatch.setattr(material, "PART_MINUTES", 1)
+    monkeypatch.setattr(material, "PART_KEYWORDS", 30)
+    parts = talk_parts("train", "high", replace(settings, voices=str(voices), ear="ears"))
+    assert len({part.file for part in parts}) == len({part.seed for part in parts}) == len(parts)
+    assert max(part.minutes for part in parts) <= 1
+    assert max(part.keywords for part in parts) <= 30
+
+    def said(voice):
+        of_it = [part for part in parts if part.voice == voice]
+        return len(of_it), sum(part.minutes for part in of_it), sum(part.keywords for part in of_it)
+
+    # 0.8 minutes of talk are meant; 80 keywords in parts of at most 30 are three of 27 (80 / 3, rounded).
+    assert said(None) == pytest.approx((3, 1.6, 81))
+    # A voice of another folder is taken for one like Joe.
+    for path in (voices / "joe" / "one.onnx", voices / "noise.onnx", voices / "other.onnx"):
+        assert said(path) == pytest.approx((1, 0.4, 16))
 
 
-def test_a_typed_word_is_called_by_the_voices_of_the_talk_alone(settings, tone_corpus):
+def test_a_typed_word_is_called_by_the_voices_of_the_talk_alone(settings, tone_corpus, monkeypatch):
     """Clips hold it as it is said in a row of words; so other voices call it for validation and test, too."""
+    monkeypatch.setattr(material, "TYPED", {"espeak": (1.0, 10), "joe": (1.0, 10)})
     typed = replace(settings, ear="ears", say="a longer phrase")
     clips = decode(tone_corpus)
     split = speaker_split(clips.corpus, "high")

@@ -20,6 +20,7 @@ from kws.research.settings import EFFORTS, Effort, Settings
 from kws.research.stream_choice import read_choice
 from kws.research.word_study import WordStudy
 from kws.scenes import SceneConfig
+from kws.trainer import Run
 
 
 @pytest.fixture(scope="module")
@@ -119,3 +120,17 @@ def test_recordings_of_another_word_are_refused(settings, patch, tmp_path, monke
     assert "1 of 5" in study.check_own()
     monkeypatch.setattr(module, "unlike", lambda own, *_: [])
     assert study.check_own() == ""
+
+
+def test_the_base_is_the_mean_of_its_trainings(study):
+    runs = []
+    for seed in range(3):
+        torch.manual_seed(seed)
+        runs.append(Run(CRNN(study.rungs["streaming_middle"].config), [{"validation_loss": float(seed)}], 1))
+    mean = module.mean_of(runs)
+    for name, weight in mean.model.named_parameters():
+        wanted = torch.stack([run.model.get_parameter(name) for run in runs]).mean(0)
+        torch.testing.assert_close(weight, wanted)
+    assert mean.validation_loss == 0
+    # What was averaged is left as it was.
+    assert not torch.equal(runs[0].model.classifier.weight, mean.model.classifier.weight)
