@@ -24,14 +24,14 @@ from kws.research.settings import Settings
 from kws.research.stream_choice import SHOWN, SNR_DB, Choice, choose, write_choice
 from kws.research.stream_study import KIND, STEPS_AN_EPOCH, StreamStudy
 from kws.research.stream_targets import teach_stream
-from kws.scenes import Scene, long_stream, sound_files
+from kws.scenes import Scene, in_noise, long_stream, sound_files
 from kws.trainer import Run, TrainConfig
 from kws.voices.talk import VERSION as TALK_VERSION
 
 OWN = ("positive", "negative")
 TALK_TIMES = 3  # ``stand_in_minutes`` of talk that thresholds are chosen on
 TALK_SEED = 50  # of its voices
-TIMES_AS_MANY = 120.0
+TIMES_AS_MANY = 24.0
 """Synthetic talk is full of words like the keyword: for a false alarm in recorded talk it is allowed so many. Words differ (docs/log.md)."""
 BATCH = 64  # scenes a step: many small steps, for there are few
 TOGETHER = 4  # trainings of a network that begins as an ear, whose weights are averaged: they end near each other, and err on different words
@@ -100,10 +100,11 @@ class WordStudy(StreamStudy):
         return f"note: {said}" if odd else ""
 
     def held_out(self) -> list[Scene]:
-        """Keywords among words at 10 dB SNR, an hour of synthetic talk by other voices, and of own recordings some without the word."""
+        """Keywords among words at 10 dB SNR, an hour of synthetic talk by other voices likewise, and of own recordings some without the word."""
         sounds, minutes = self.sounds("validation"), TALK_TIMES * self.effort.stand_in_minutes
         scenes = [long_stream(replace(sounds, talk=[]), SNR_DB, seed=1)]
-        scenes.append(stand_in(self.settings, self.keyword, minutes, "choice", TALK_SEED))
+        talk = stand_in(self.settings, self.keyword, minutes, "choice", TALK_SEED)
+        scenes.append(in_noise(talk, sounds.noises, SNR_DB, seed=1))
         return scenes + ([in_a_row(sounds.recorded)] if sounds.recorded else [])
 
     def _fit(self) -> Choice:

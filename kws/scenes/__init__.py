@@ -3,7 +3,7 @@
 from kws.scenes.batches import IGNORED, OVER, Batch, batches_of, frame_labels
 from kws.scenes.config import SceneConfig
 from kws.scenes.recorded import cut_at_pauses, recorded_phrases, sound_files
-from kws.scenes.scene import Scene, long_stream, make_scene
+from kws.scenes.scene import Scene, in_noise, long_stream, make_scene
 from kws.scenes.sounds import Sounds, Word, halves, sounds_of, word_bounds
 
 __all__ = [
@@ -18,6 +18,7 @@ __all__ = [
     "cut_at_pauses",
     "frame_labels",
     "halves",
+    "in_noise",
     "long_stream",
     "make_scene",
     "recorded_phrases",

@@ -4,6 +4,7 @@ They are what a model meets in a stream, made from clips of one word. Many short
 A long one, with speakers that no training heard, is where misses and false alarms are counted.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -120,3 +121,14 @@ def long_stream(sounds: Sounds, snr_db: float, config: SceneConfig | None = None
         # As ``noise_gain`` but for rounding: this order of operations is that of the published streams.
         within += noise * LEVEL * (power(noise).clamp_min(LEAST_POWER) * 10 ** (snr_db / 10)).rsqrt()
     return Scene((STREAM_GAIN * speech).clamp(-1, 1), keywords)
+
+
+def in_noise(scene: Scene, noises: Sequence[Tensor], snr_db: float, seed: int = 0) -> Scene:
+    """A scene in noise, another every 20 s, so many dB below what is spoken. The same seed gives the same noise."""
+    rng, waveform = np.random.default_rng(seed), scene.waveform.clone()
+    spoken = waveform[waveform != 0].square().mean()
+    for start in range(0, len(waveform), CHANGES):
+        within = waveform[start : start + CHANGES]
+        noise = recorded_noise(noises, len(within), rng)
+        within += noise_gain(spoken, noise, snr_db) * noise
+    return Scene(waveform.clamp(-1, 1), scene.keywords)

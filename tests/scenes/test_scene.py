@@ -7,7 +7,7 @@ import pytest
 import torch
 from conftest import tones
 
-from kws.scenes import SceneConfig, Sounds, Word, long_stream, make_scene
+from kws.scenes import Scene, SceneConfig, Sounds, Word, in_noise, long_stream, make_scene
 
 QUIET = SceneConfig(
     noise_share=0.0,
@@ -71,6 +71,22 @@ def test_the_long_stream_says_every_keyword_once_at_its_snr():
         noise = scene.waveform - clean
         spoken = clean[clean.abs() > 1e-9].square().mean()
         assert 10 * torch.log10(spoken / noise.square().mean()) == pytest.approx(snr, abs=0.5)
+
+
+@pytest.mark.parametrize("snr_db", [0.0, 10.0])
+def test_a_scene_in_noise_has_its_snr_over_what_is_spoken(snr_db):
+    spoken = 0.1 * torch.sin(torch.arange(1, 30 * 16_000 + 1) / 7)
+    quiet = Scene(torch.cat([spoken, torch.zeros(30 * 16_000)]), [(1.0, 2.0)])
+    noises = [(3_000 * torch.randn(50_000, generator=torch.Generator().manual_seed(i))).short() for i in range(3)]
+    noisy = in_noise(quiet, noises, snr_db, seed=4)
+    noise = noisy.waveform - quiet.waveform
+    # A sine of amplitude 0.1 has power 0.005; its pauses do not count, and each 20 s have their noise.
+    for part in noise.split(20 * 16_000):
+        assert 10 * torch.log10(0.005 / part.square().mean()) == pytest.approx(snr_db, abs=0.01)
+    assert noisy.keywords == quiet.keywords
+    assert torch.equal(noisy.waveform, in_noise(quiet, noises, snr_db, seed=4).waveform)
+    assert not torch.equal(noisy.waveform, in_noise(quiet, noises, snr_db, seed=5).waveform)
+    assert torch.equal(quiet.waveform[: len(spoken)], spoken)
 
 
 def test_a_keyword_that_seems_far_too_short_ends_in_the_stream_where_most_end():
