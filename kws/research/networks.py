@@ -161,10 +161,10 @@ FROM_EARS = {
         "streaming base", STREAMING_BASE, None, 0.02, learning_rate=2e-3, weight_decay=0.02, ear="base"
     ),
     "streaming_middle": Rung(
-        "streaming middle", STREAMING_MIDDLE, FROM_TEACHER, 0.15, learning_rate=1e-2, weight_decay=0.02, ear="middle"
+        "streaming middle", STREAMING_MIDDLE, FROM_TEACHER, 0.1, learning_rate=1e-2, weight_decay=0.02, ear="middle"
     ),
     "streaming_small": Rung(
-        "streaming small", STREAMING_SMALL, FROM_TEACHER, 0.25, learning_rate=1.5e-2, weight_decay=0.02
+        "streaming small", STREAMING_SMALL, FROM_TEACHER, 0.15, learning_rate=1.5e-2, weight_decay=0.02
     ),
 }
 
