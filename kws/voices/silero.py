@@ -47,7 +47,9 @@ class SileroVoice:
         text = unicodedata.normalize("NFKD", " ".join(words)).encode("ascii", "ignore").decode().replace("&", " and ")
         pitch = round(70 * variety) - 50
         spoken = f'<prosody rate="{round(100 * pace / size)}%" pitch="{pitch:+d}%">{text}{ENDS[int(10 * rhythm) % len(ENDS)]}</prosody>'
-        waveform = self.model.apply_tts(
-            ssml_text=f"<speak>{spoken}</speak>", speaker=self.names[speaker], sample_rate=RATE
-        )
+        # A sentence is said once: optimizing the network for its length would take longer than saying it.
+        with torch.jit.optimized_execution(False):
+            waveform = self.model.apply_tts(
+                ssml_text=f"<speak>{spoken}</speak>", speaker=self.names[speaker], sample_rate=RATE
+            )
         return torchaudio.functional.resample(waveform, STEP * round(RATE * size / STEP), SAMPLE_RATE)

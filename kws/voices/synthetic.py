@@ -26,7 +26,7 @@ from kws.voices.speakers import Mouth, Speaker, make_speaker
 from kws.voices.text import folder_name, spoken, warning_for
 from kws.voices.words import COMMON_WORDS
 
-VERSION = 2  # of the recipe below: a new one makes new corpora
+VERSION = 3  # of the recipe below: a new one makes new corpora
 BATCH = 64  # clips that one job makes
 NOISE_SAMPLES = 60 * SAMPLE_RATE
 TALKERS = 4  # who talk over each other in one of the noises

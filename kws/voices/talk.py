@@ -24,7 +24,7 @@ from kws.voices.phonemes import CONSONANTS, VOWELS, holds, in_an_accent, nearest
 from kws.voices.speakers import Mouth, make_speaker, room_and_microphone, trimmed
 from kws.voices.words import vocabulary
 
-VERSION = 9  # of what is said: raise it when that changes, or talk made before would be taken for new
+VERSION = 10  # of what is said: raise it when that changes, or talk made before would be taken for new
 CONFUSABLE_SHARE, NEAR_SHARE, MADE_UP_SHARE = 0.15, 0.15, 0.1  # of the words of a phrase
 NEAR_WORDS, NEAR_PAIRS = (
     100,
