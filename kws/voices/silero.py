@@ -13,10 +13,10 @@ from torch import Tensor
 
 from kws.data.audio import SAMPLE_RATE
 from kws.data.corpus import CorpusError
+from kws.voices.packages import SILERO_SHA256
 from kws.voices.piper import STEP
 
 NAME = "v3_en.pt"
-SHA256 = "02b71034d9f13bc4001195017bac9db1c6bb6115e03fea52983e8abcff13b665"
 RATE = 24_000  # Hz, of what it says
 ENDS = ".!?,"  # of what is said: they change its melody
 
@@ -28,7 +28,7 @@ class SileroVoice:
 
     def __init__(self, path: str | Path):
         with open(path, "rb") as file:
-            if hashlib.file_digest(file, "sha256").hexdigest() != SHA256:
+            if hashlib.file_digest(file, "sha256").hexdigest() != SILERO_SHA256:
                 raise CorpusError(f"{path}: is not Silero's {NAME} that was tried; remove it, and run make voices")
         self.model = torch.package.PackageImporter(str(path)).load_pickle("tts_models", "model")
         self.names = [name for name in self.model.speakers if name != "random"]

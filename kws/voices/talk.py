@@ -1,8 +1,8 @@
 """Running speech without the keyword, said by synthetic voices: what a model that listens all day must stay silent at.
 
-Phrases of words, common ones half of the time, of made-up words, and with words that sound like the keyword in between, each said in one go by a voice of
-its own kind. It stands in for recorded talk, which a corpus of single words has not. espeak-ng's voices are always there; neural ones,
-which sound like people, are for the user to bring.
+Phrases of words, common ones half of the time, of made-up words, and with words that sound like the keyword in between,
+each said in one go by a voice of its own kind. It stands in for recorded talk, which a corpus of single words has not. espeak-ng's voices are always there; neural ones,
+which sound like people, are fetched, or the user's own.
 """
 
 import math
@@ -26,10 +26,10 @@ from kws.voices.words import vocabulary
 
 VERSION = 10  # of what is said: raise it when that changes, or talk made before would be taken for new
 CONFUSABLE_SHARE, NEAR_SHARE, MADE_UP_SHARE = 0.15, 0.15, 0.1  # of the words of a phrase
-NEAR_WORDS, NEAR_PAIRS = (
+NEAR = (
     100,
     100,
-)  # real words, and two in a row, that sound most like the keyword: a model meets them far more often than made-up ones
+)  # real words, and two in a row, that sound most like the keyword: met far more often than made-up ones
 PAIRS = 20_000  # that are looked at
 COMMON = 1000  # half of the other words are among so many of the commonest
 CALLED = (0.6, 1.05)  # pace of a keyword that is said alone: who calls a machine speaks slowly
@@ -160,7 +160,7 @@ def _near(sound: tuple[str, ...]) -> list[list[list[str]]]:
     """Words, and two in a row, that sound like the keyword: "election" and "like some" for "alexa"."""
     words, rng = list(_spellings()), np.random.default_rng(0)
     pairs = [(words[i], words[j]) for i, j in rng.integers(COMMON, size=(PAIRS, 2))]
-    near = nearest(words, pairs, sound, (NEAR_WORDS, NEAR_PAIRS))
+    near = nearest(words, pairs, sound, NEAR)
     return [[list(word) for word in run] for run in near]
 
 
