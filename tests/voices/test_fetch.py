@@ -167,6 +167,10 @@ def test_without_pip_it_says_so(index, monkeypatch):
 def test_every_file_of_the_collections_comes_from_a_package_of_theirs():
     for collection in COLLECTIONS.values():
         names = {package.split("==")[0].replace("-", "_") for package in collection.packages}
+        if collection.source:  # "NAME==VERSION --hash=sha256:..."; its archive is a folder NAME-VERSION
+            package, checksum = collection.source.split(" --hash=sha256:")
+            names.add(package.replace("==", "-"))
+            assert re.fullmatch("[0-9a-f]{64}", checksum)
         for file in collection.files:
             assert {part.split("/")[0] for part in file.parts} <= names
             assert re.fullmatch("[0-9a-f]{64}", file.sha256)

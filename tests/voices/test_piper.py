@@ -13,6 +13,7 @@ from kws.voices.espeak import Espeak
 from kws.voices.find import find_voices
 from kws.voices.phonemes import CONSONANTS, VOWELS
 from kws.voices.piper import NeuralVoice, ipa
+from kws.voices.speakers import Mouth
 from kws.voices.talk import synthetic_talk
 from kws.voices.words import COMMON_WORDS, WORDS
 
@@ -102,8 +103,9 @@ def test_what_is_no_voice_is_refused(tmp_path, voice):
         NeuralVoice(voice)
 
 
-def test_the_talk_of_a_voice_is_all_its_own(voice):
-    """Noise fills all of a phrase, at every frequency; of espeak-ng's voices none has as much above 4 kHz."""
+def test_the_talk_of_a_voice_is_all_its_own(voice, monkeypatch):
+    """Noise fills all of a phrase, at every frequency; espeak-ng gives phonemes and says nothing."""
+    monkeypatch.setattr(Mouth, "say", lambda *_, **__: pytest.fail("espeak-ng speaks"))
 
     def high(phrase):
         power = np.abs(np.fft.rfft(phrase.double().numpy())) ** 2
@@ -111,6 +113,5 @@ def test_the_talk_of_a_voice_is_all_its_own(voice):
 
     talk, again = (synthetic_talk("happy", 0.5, 40, voice=NeuralVoice(voice), progress=False) for _ in range(2))
     assert all(torch.equal(a, b) for a, b in zip(talk.phrases, again.phrases, strict=True))
-    alone = synthetic_talk("happy", 0.5, 40, progress=False)
     assert np.mean([high(k) > 0.15 for k in talk.keywords]) > 0.7  # the others are heard by a dull microphone
-    assert not any(high(k) > 0.15 for k in alone.keywords)
+    assert len(talk.keywords) == 40
