@@ -103,6 +103,24 @@ def test_ctrl_c_ends_without_a_traceback(arguments, seconds):
     assert running.returncode == 130
 
 
+def test_ctrl_c_amid_an_exec_has_the_same_status(tmp_path):
+    """Python ends a module by the signal when a KeyboardInterrupt ever passed an ``exec`` of text, caught or not."""
+    (tmp_path / "interrupted.py").write_text("""
+import sys
+from kws.report import command
+def main(*_):
+    exec("raise KeyboardInterrupt")
+command.COMMANDS["time"] = ("interrupted", "")
+sys.modules["interrupted"] = sys.modules["__main__"]
+sys.argv[1:] = ["time"]
+command.run()
+""")
+    ended = subprocess.run(
+        [sys.executable, "-m", "interrupted"], cwd=ROOT, env={**os.environ, "PYTHONPATH": str(tmp_path)}
+    )
+    assert ended.returncode == 130
+
+
 def test_closed_streams_are_no_error_but_where_one_is_read():
     sound = "import sys; sys.stdout.buffer.write(bytes(64_000))"
     heard = f'"$PYTHON" -c \'{sound}\' | "$PYTHON" -m kws listen "$MODEL" - --threshold 0'

@@ -55,6 +55,8 @@ def run() -> None:
         sys.stdout.flush()
     except OSError:
         os.dup2(number, 1)  # nobody reads it, or the disk is full; Python would complain at its end
+    if status == 130:  # where Ctrl-C came amid an exec of text, as imports have, Python would end itself by the signal
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     sys.exit(status)
 
 
