@@ -9,7 +9,7 @@ from torch import Tensor
 
 from kws.data.acoustics import room_responses
 from kws.data.audio import SAMPLE_RATE
-from kws.voices.espeak import Espeak
+from kws.voices.apart import EspeakApart, EspeakCrash
 
 # fmt: off
 # English accents only: given phonemes that their language lacks, the other voices read memory that is not theirs and crash.
@@ -23,6 +23,7 @@ VARIANTS = [
     "sandro", "shelby", "steph", "travis", "victor", "zac",
 ]
 # fmt: on
+CRASHES = 8  # of espeak-ng, one after another, after which a word is given up
 LONGEST_WORD = 0.95  # seconds: who takes longer says it again, faster
 
 
@@ -60,24 +61,34 @@ class Mouth:
 
     def __init__(self, rng: np.random.Generator):
         self.rng = rng
-        self.espeak = Espeak()
+        self.espeak = EspeakApart()
         self.resample = torchaudio.transforms.Resample(self.espeak.sample_rate, SAMPLE_RATE)
 
     def say(self, phonemes: list[str], speaker: Speaker, longest: float = LONGEST_WORD) -> Tensor:
         """The word as this speaker says it this time: float (samples,), without the silence around it.
 
-        It is said again, faster, if it took more than ``longest`` seconds.
+        It is said again, faster, if it took more than ``longest`` seconds, and otherwise where espeak-ng crashed.
+        Raises ``EspeakCrash`` if that does not help.
         """
         pace = speaker.words_per_minute * self.rng.uniform(0.85, 1.2)
         pitch = int(np.clip(speaker.pitch + self.rng.normal(0, 6), 0, 99))
         pitch_range = int(np.clip(speaker.pitch_range + self.rng.normal(0, 15), 0, 99))
         for _ in range(3):
-            samples = self.espeak.say(phonemes, speaker.voice, int(np.clip(pace, 80, 400)), pitch, pitch_range)
+            samples = self._said(phonemes, speaker.voice, int(np.clip(pace, 80, 400)), pitch, pitch_range)
             waveform = trimmed(self.resample(torch.from_numpy(samples.astype(np.float32) / 32768)))
             if len(waveform) <= longest * SAMPLE_RATE:
                 break
             pace *= 1.1 * len(waveform) / (longest * SAMPLE_RATE)
         return waveform
+
+    def _said(self, phonemes: list[str], voice: str, pace: int, pitch: int, pitch_range: int) -> np.ndarray:
+        # A crash is of one pitch and pace: others follow, each a little further away.
+        for further in range(CRASHES):
+            try:
+                return self.espeak.say(phonemes, voice, pace + 7 * further, max(pitch - 5 * further, 0), pitch_range)
+            except EspeakCrash:
+                if further == CRASHES - 1:
+                    raise
 
 
 def room_and_microphone(rng: np.random.Generator, generator: torch.Generator) -> Tensor:
