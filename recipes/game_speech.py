@@ -6,7 +6,6 @@ from Simon Tatham's account of Rob Northen's method 1 (``dernc``).
 """
 
 import io
-import struct
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,6 +13,8 @@ from pathlib import Path
 import numpy as np
 import soundfile
 from tqdm import tqdm
+
+from kws.scenes.queen import queen_lines
 
 
 class DamagedFile(ValueError):
@@ -27,19 +28,10 @@ SKY_HEADER = 22  # bytes, never packed
 Line = tuple[str, np.ndarray]
 
 
-def queen_lines(path: str | Path) -> Iterator[Line]:
-    """Name and sound (samples,) float at 11,025 Hz of each line in ``queen.1c`` of *Flight of the Amazon Queen*, which are MP3.
-
-    A list of files comes first, each with its name, a byte, its place and its length. Raises ``DamagedFile`` for another file.
-    """
-    packed = Path(path).read_bytes()
-    if packed[:4] != b"QTBL":
-        raise DamagedFile(f"{path}: not queen.1c of Flight of the Amazon Queen")
-    entry, (count,) = struct.Struct(">12sBII"), struct.unpack_from(">H", packed, 13)
-    for name, _, start, size in entry.iter_unpack(packed[15 : 15 + count * entry.size]):
-        name = name.rstrip(b"\0").decode("latin-1")
-        if name.endswith(".SB"):
-            yield name.removesuffix(".SB"), soundfile.read(io.BytesIO(packed[start : start + size]))[0]
+def lines_of_the_queen(path: str | Path) -> Iterator[Line]:
+    """Name and sound (samples,) float at 11,025 Hz of each line in ``queen.1c`` of *Flight of the Amazon Queen*. Raises ``ValueError`` for another file."""
+    for line in queen_lines(path):
+        yield line.name, soundfile.read(io.BytesIO(line.mp3))[0]
 
 
 def sky_lines(path: str | Path) -> Iterator[Line]:
@@ -127,8 +119,8 @@ class _Codes:
 
 
 def save_lines(path: str | Path, folder: str | Path) -> int:
-    """Write each line of ``queen.1c`` or ``sky.dsk`` as FLAC into a folder, and say how many there were. Raises ``DamagedFile`` as reading does."""
-    lines = {"queen.1c": queen_lines, "sky.dsk": sky_lines}
+    """Write each line of ``queen.1c`` or ``sky.dsk`` as FLAC into a folder, and say how many there were. Raises ``ValueError`` as reading does."""
+    lines = {"queen.1c": lines_of_the_queen, "sky.dsk": sky_lines}
     if Path(path).name not in lines:
         raise DamagedFile(f"{path}: give {' or '.join(lines)}")
     Path(folder).mkdir(parents=True, exist_ok=True)
@@ -142,6 +134,6 @@ def save_lines(path: str | Path, folder: str | Path) -> int:
 if __name__ == "__main__":
     try:
         print(f"{save_lines(*sys.argv[1:3])} lines")
-    except (DamagedFile, OSError, TypeError) as error:
+    except (ValueError, OSError, TypeError) as error:
         print(f"python recipes/game_speech.py FILE FOLDER: {error}", file=sys.stderr)
         sys.exit(2)

@@ -43,7 +43,13 @@ def main(arguments: list[str] | None = None, prog: str = "kws train") -> None:
 
 def word_settings(word: str, **given) -> Settings:
     """Settings of a typed word: its voices are fetched if need be; values given here count more than the environment's."""
-    usual = {"seeds": 1, "epochs": EPOCHS, "voices": fetch_or_say("voices"), "ear": "weights/ears"}
+    usual = {
+        "seeds": 1,
+        "epochs": EPOCHS,
+        "voices": fetch_or_say("voices"),
+        "speech": fetch_or_say("lines"),
+        "ear": "weights/ears",
+    }
     return Settings.from_environment({"corpus": "synthetic", "keyword": word, **given}, **usual)
 
 

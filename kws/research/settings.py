@@ -11,7 +11,11 @@ from kws.voices.synthetic import SyntheticConfig, synthetic_corpus
 from kws.voices.text import folder_name, spoken
 
 OTHER_VARIABLES = {"KWS_JOBS"}
-USUAL = {"ear": "weights/ears", "voices": "voices"}  # what a synthetic corpus goes with, where it is there
+USUAL = {
+    "ear": "weights/ears",
+    "voices": "voices",
+    "speech": "lines",
+}  # what a synthetic corpus goes with, where it is there
 
 
 @dataclass(frozen=True)

@@ -12,9 +12,10 @@ from torch import Tensor
 from tqdm import tqdm
 
 from kws.data.audio import SAMPLE_RATE, AudioError, read_audio, to_int16
-from kws.data.corpus import CorpusError, find_sound_files
+from kws.data.corpus import CorpusError, find_sound_files, visible_files
 from kws.data.jobs import in_order
 from kws.data.storage import cache_file, cached, file_state, fingerprint
+from kws.scenes.queen import QUEEN, Line, queen_lines, read_line
 
 VERSION = 2  # of how they are cut: raise it when that changes
 TRAIN = "train"
@@ -41,27 +42,31 @@ def recorded_phrases(folder: str | Path, subset: str = TRAIN, cache: str | Path 
     """Phrases (samples,) int16 of a subset's recordings below a folder, parted at pauses, in the order of their names.
 
     Those below its folder ``validation``, which should be of other speakers, are for "validation", all others for
-    "train"; of other subsets there are none. With a folder ``cache`` they are kept there, and read anew only if a file
-    changes. A file that cannot be read is named and left out.
+    "train"; of other subsets there are none. A file ``queen.1c`` stands for the lines in it (``kws.scenes.queen``).
+    With a folder ``cache`` they are kept there, and read anew only if a file changes. A file that cannot be read is named and left out.
     Raises ``CorpusError`` if there is nothing to train on, and ``FileNotFoundError`` for a folder without sound.
     """
-    parts = {path: path.relative_to(folder).parts[0] for path in sound_files(folder)}
+    packed = [path for path in visible_files(folder, "**/*") if path.name == QUEEN]
+    paths = [*(find_sound_files(folder, suffixes=SUFFIXES) if packed else sound_files(folder)), *packed]
+    parts = {path: path.relative_to(folder).parts[0] for path in paths}
     paths = [path for path, part in parts.items() if (VALIDATION if part == VALIDATION else TRAIN) == subset]
 
-    # Each file on whichever core is free.
-    def read(path: Path) -> list[np.ndarray] | str:
+    # Each recording on whichever core is free.
+    def read(recording: Path | Line) -> list[np.ndarray] | str:
         try:
-            return [phrase.numpy() for phrase in cut_at_pauses(read_audio(path))]
+            waveform = read_line(recording) if isinstance(recording, Line) else read_audio(recording)
+            return [phrase.numpy() for phrase in cut_at_pauses(waveform)]
         except AudioError as error:
             return str(error)
 
     def make() -> dict:
-        found = list(in_order(read, paths, f"reading recorded speech for {subset}", "file"))
+        recordings = [one for path in paths for one in (queen_lines(path) if path in packed else [path])]
+        found = list(in_order(read, recordings, f"reading recorded speech for {subset}", "recording"))
         errors = [message for message in found if isinstance(message, str)]
         for message in errors:
             tqdm.write(f"left out: {message}")
         if errors and len(errors) == len(found):
-            raise CorpusError(f"none of the {len(errors)} sound files can be read; the first: {errors[0]}")
+            raise CorpusError(f"none of the {len(errors)} recordings can be read; the first: {errors[0]}")
         read_ones = [phrases for phrases in found if not isinstance(phrases, str)]
         return {"phrases": [torch.from_numpy(phrase) for phrases in read_ones for phrase in phrases]}
 

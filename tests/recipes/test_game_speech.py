@@ -119,5 +119,5 @@ def test_other_files_are_refused(tmp_path):
         ("sky.dsk", "not of Beneath"),
         ("readme", "give queen.1c or sky.dsk"),
     ):
-        with pytest.raises(DamagedFile, match=wrong):
+        with pytest.raises(ValueError, match=wrong):
             save_lines(tmp_path / name, tmp_path / "lines")
