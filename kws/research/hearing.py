@@ -72,8 +72,8 @@ class Hearing:
         found = {f"{snr} dB": long_stream(words, snr) for snr in SNRS_DB}
         found |= {f"{snr} dB, {NEAR}": long_stream(sounds, snr) for snr in NEAR_SNRS_DB}
         found[TALK] = talk_scene(self.study.settings, self.study.keyword)
-        if self.study.settings.speech:
-            found[VALIDATION_SPEECH] = in_a_row(self.study.sounds("validation").recorded)
+        if self.study.settings.speech and (unheard := self.study.sounds("validation").recorded):
+            found[VALIDATION_SPEECH] = in_a_row(unheard)
         return found
 
     @cached_property

@@ -3,8 +3,9 @@
 from pathlib import Path
 
 import pytest
+import soundfile
 import torch
-from conftest import small_ears
+from conftest import small_ears, tone
 
 from kws.report import train_word
 from kws.report.command import main
@@ -17,11 +18,14 @@ from kws.streaming.listen import file_of
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    """A folder with a small ear, little to hear, and no voices but espeak-ng's."""
+    """A folder with a small ear, little to hear, recorded speech of two tones, and no voices but espeak-ng's."""
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(tmp_path_factory.mktemp("typed"))
         patch.setenv("KWS_CLIPS", "400")
-        patch.setattr(train_word, "fetch_or_say", lambda name: "")
+        Path("lines").mkdir()
+        for hertz in (300, 700):
+            soundfile.write(f"lines/{hertz}.flac", tone(hertz), 16_000)
+        patch.setattr(train_word, "fetch_or_say", lambda name: "lines" if name == "lines" else "")
         patch.setitem(EFFORTS, "tiny", Effort(8, 32, 0.1, 0.1, 1, 2, 0.0, (1,), 1, word_scenes=24))
         small_ears(patch, "weights/ears")
         yield Path.cwd()
