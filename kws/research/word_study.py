@@ -31,7 +31,7 @@ from kws.voices.talk import VERSION as TALK_VERSION
 OWN = ("positive", "negative")
 TALK_TIMES = 3  # ``stand_in_minutes`` of talk that thresholds are chosen on
 TALK_SEED = 50  # of its voices
-TIMES_AS_MANY = 24.0
+TIMES_AS_MANY = 36.0
 """Synthetic talk is full of words like the keyword: for a false alarm in recorded talk it is allowed so many. Words differ (docs/log.md)."""
 BATCH = 64  # scenes a step: many small steps, for there are few
 TOGETHER = 4  # trainings of a network that begins as an ear, whose weights are averaged: they end near each other, and err on different words
