@@ -1,0 +1,95 @@
+"""What a whole detector costs, from raw samples to probability: front end and network, in multiplications and in bytes.
+
+MACs leave out the front end, which costs more than any student. Here it is counted as a careful programmer would write it.
+"""
+
+import copy
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from kws.cost import count_macs_exactly
+from kws.data.audio import SAMPLE_RATE
+from kws.features import LogMel, frames_in
+
+FLOAT_BYTES = 4  # of a value of the window and of the mel bands
+PLACE_BYTES = 2  # of a band: its first bin and how many it has
+
+
+@dataclass(frozen=True)
+class WholeCost:
+    """Multiplications for the sound by part, and bytes by part.
+
+    Attributes:
+        window: one for each sample of a frame.
+        fourier: N log2 N a frame, N being its real samples; 400 here.
+        power: two a bin.
+        mel: one for each weight that is not zero, so two for a bin that two bands touch.
+        log: one a band; its factor also scales what the network takes.
+        pooling: one for each mean before the convolutions.
+        network: every convolution and matrix product that runs; other element-wise work is left out.
+        weight_bytes: the network's values as stored, without a file format around them.
+        mel_bytes: the weights that are not zero, float32, and where each band begins and ends.
+        window_bytes: float32. The turns of the Fourier transform come from it: of a Hann window w they are 1 - 2 w.
+    """
+
+    window: int
+    fourier: int
+    power: int
+    mel: int
+    log: int
+    pooling: int
+    network: int
+    weight_bytes: int
+    mel_bytes: int
+    window_bytes: int
+
+    @property
+    def front_end(self) -> int:
+        """Multiplications from samples to log-mel."""
+        return self.window + self.fourier + self.power + self.mel + self.log
+
+    @property
+    def multiplications(self) -> int:
+        """All of them, from samples to probability."""
+        return self.front_end + self.pooling + self.network
+
+    @property
+    def bytes(self) -> int:
+        """All that it must hold but for sound, spectra and state."""
+        return self.weight_bytes + self.mel_bytes + self.window_bytes
+
+
+def whole_cost(model: nn.Module, weight_bytes: int, front_end: LogMel | None = None, seconds: float = 1.0) -> WholeCost:
+    """Count a network and its front end.
+
+    Args:
+        model: takes log-mels (batch, n_mels, frames).
+        weight_bytes: of its values as stored.
+        front_end: by default the log-mel of the network's number of bands.
+        seconds: of sound, more than 0; ``ValueError`` otherwise.
+    """
+    network = count_macs_exactly(model, seconds)
+    mel = (front_end or LogMel(model.config.n_mels)).mel
+    # Each frame alone: of N samples, N / 2 + 1 bins and some bands.
+    frames, size, bands = frames_in(round(seconds * SAMPLE_RATE)), mel.n_fft, mel.n_mels
+    weights = int(torch.count_nonzero(mel.mel_scale.fb))
+    each = (size, size * math.log2(size), 2 * (size // 2 + 1), weights, bands)
+    front = [round(frames * multiplications) for multiplications in each]
+    pooled = _pooled(model, torch.zeros(1, bands, frames))
+    stored = (weight_bytes, FLOAT_BYTES * weights + PLACE_BYTES * bands, FLOAT_BYTES * size)
+    return WholeCost(*front, pooled, network, *stored)
+
+
+def _pooled(model: nn.Module, log_mel: Tensor) -> int:
+    """Means that layers of average pooling take."""
+    counts: list[int] = []
+    model = copy.deepcopy(model).cpu().eval()
+    for module in model.modules():
+        if isinstance(module, nn.AvgPool2d):
+            module.register_forward_hook(lambda module, given, means: counts.append(means.numel()))
+    with torch.no_grad():
+        model(log_mel)
+    return sum(counts)
