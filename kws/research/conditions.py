@@ -1,5 +1,6 @@
-"""Harder conditions for finished networks, and where they err: noise added, noise alone, the hardest clips."""
+"""Harder conditions for finished networks, and where they err: noise added, words like the keyword, noise alone, the hardest clips."""
 
+from collections.abc import Iterable
 from dataclasses import replace
 
 import numpy as np
@@ -12,19 +13,49 @@ from kws.data.augment import cut_noises
 from kws.data.corpus import CLIP_SAMPLES, Corpus, load_noises, recorded_noises
 from kws.features import BATCH, log_mels
 from kws.metrics import fa_fr_curve
+from kws.research.unheard import unheard_noise
 from kws.views import ClipData, TrainingData
+from kws.voices.espeak import Espeak
+from kws.voices.phonemes import nearest
+
+RECORDED = "recorded"
+"""The noise of the corpus' own recordings, which training hears."""
+CONFUSABLE = 8  # words of a corpus, those that sound nearest to the keyword
 
 
-def in_noise(clips: ClipData, data: TrainingData, snr_db: float, subset: str = "test", seed: int = 0) -> TrainingData:
-    """The same data with the corpus's noises added to a subset's clips at one SNR, for evaluation in harder conditions."""
-    generator = torch.Generator().manual_seed(seed)
-    noises = load_noises(clips.corpus)
+def in_noise(
+    clips: ClipData, data: TrainingData, snr_db: float, subset: str = "test", seed: int = 0, noise: str = RECORDED
+) -> TrainingData:
+    """The same data with noise added to a subset's clips at one SNR (dB): the corpus's own, or a kind of ``UNHEARD``.
+
+    The same seed gives each clip the same noise at every SNR.
+    """
+    batches = torch.from_numpy(data.split[subset]).split(BATCH)
+    if noise == RECORDED:
+        generator, noises = torch.Generator().manual_seed(seed), load_noises(clips.corpus)
+        added = (cut_noises(noises, len(batch), clips.waveforms.shape[1], generator) for batch in batches)
+    else:
+        added = unheard_noise(noise, clips, data, subset, seed)
+    # A few clips at a time, as features are made.
     log_mel = data.log_mel.clone()
-    for batch in torch.from_numpy(data.split[subset]).split(BATCH):
+    for batch, sound in zip(batches, added, strict=True):
         waveforms = to_float(clips.waveforms[batch])
-        noise = cut_noises(noises, *waveforms.shape, generator)
-        log_mel[batch] = log_mels(mix_at_snr(waveforms, noise, torch.full((len(batch), 1), snr_db)))
+        log_mel[batch] = log_mels(mix_at_snr(waveforms, sound, torch.full((len(batch), 1), snr_db)))
     return replace(data, log_mel=log_mel)
+
+
+def confusable_words(words: Iterable[str], said: str, count: int = CONFUSABLE) -> list[str]:
+    """The words, by their phonemes in American English, in which a piece sounds most like what is ``said``; the nearest first.
+
+    Words that hold it, such as "unhappy" of "happy", are left out.
+    """
+    espeak = Espeak()
+    # Of homophones one stands for all.
+    by_sound: dict[tuple[str, ...], list[str]] = {}
+    for word in sorted(words):
+        by_sound.setdefault(tuple(espeak.phonemes(word.replace("_", " "))), []).append(word)
+    runs = nearest(by_sound, (), tuple(espeak.phonemes(said.replace("_", " "))), (count, 0))
+    return [word for (sound,) in runs for word in by_sound[sound]]
 
 
 def noise_alone(corpus: Corpus, hop: int = 8000) -> dict[str, Tensor]:

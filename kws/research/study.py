@@ -23,7 +23,7 @@ from kws.data.locks import one_at_a_time
 from kws.data.storage import replacing
 from kws.evaluate import judge, judge_checkpoint, provenance
 from kws.metrics import au_fa_fr, one_minus_auc
-from kws.research.conditions import in_noise
+from kws.research.conditions import RECORDED, in_noise
 from kws.research.measured import Measured, measure
 from kws.research.networks import PACKED, RUNGS, STORED, TEACHERS, Rung, titles
 from kws.research.pictures import save_picture
@@ -191,21 +191,21 @@ class Study:
     def measure(
         self,
         *names: str,
-        base: tuple[Measured, ...] | list[Measured] = (),
+        base: Sequence[Measured] = (),
         snr_db: float | None = None,
+        noise: str = RECORDED,
         called: dict[str, str] | None = None,
     ) -> list[Measured]:
         """Cost and quality of saved networks on the kinds of split that each was trained on.
 
-        ``snr_db`` adds noise to the test clips, ``called`` gives other titles.
+        ``snr_db`` adds noise to the test clips, the corpus' own or a kind of ``UNHEARD``; ``called`` gives other titles.
         """
         sets = self.sets
         if snr_db is not None:
-            sets = {kind: in_noise(self.clips, data, snr_db) for kind, data in sets.items()}
-        files = {name: self._files(name) for name in names}
-        return measure(titles(*names) | (called or {}), files, sets, base)
+            sets = {kind: in_noise(self.clips, data, snr_db, noise=noise) for kind, data in sets.items()}
+        return measure(titles(*names) | (called or {}), {name: self.files(name) for name in names}, sets, base)
 
-    def _files(self, name: str) -> dict[str, list[Path]]:
+    def files(self, name: str) -> dict[str, list[Path]]:
         """The checkpoints of all seeds by kind of split, of those kinds that the network was trained on."""
         kinds = [kind for kind in KINDS if self.path(name, kind, 0).is_file()]
         if not kinds:
