@@ -1,0 +1,89 @@
+"""A ruler for small differences: networks against one on the same clips, as recorded, in unheard noise, and among words like the keyword."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from kws.data.jobs import in_order
+from kws.evaluate import judge_checkpoint
+from kws.research.conditions import RECORDED, confusable_words, in_noise
+from kws.research.networks import titles
+from kws.research.paired import Judged, Paired, paired
+from kws.research.study import Study
+from kws.research.unheard import UNHEARD
+
+SNRS = (10.0, 5.0, 0.0)  # dB
+AS_RECORDED, CONFUSABLE_WORDS, UNHEARD_NOISE = "as recorded", "confusable words", "unheard noise, all"
+Place = tuple[str, float]  # a noise and an SNR
+CLEAN: Place = (RECORDED, float("inf"))
+
+
+@dataclass(frozen=True)
+class Ruled:
+    """A network against another under one condition: its title, the kind of split, and what was compared."""
+
+    network: str
+    split: str
+    condition: str
+    seeds: int
+    clips: int
+    keyword_clips: int
+    paired: Paired
+
+
+def ruler(
+    study: Study,
+    *names: str,
+    against: str = "base",
+    noises: Sequence[str] = tuple(UNHEARD),
+    snrs: Sequence[float] = SNRS,
+) -> list[Ruled]:
+    """Compare saved networks with one of them on the test clips of each kind of split that both were trained on.
+
+    In noise 1 - AUC is the mean over the kinds of noise, at each SNR (dB) and over all; the same noise is added for every network.
+    Only loads and evaluates; by split, then condition, then network.
+    """
+    places = [CLEAN, *((noise, snr_db) for snr_db in snrs for noise in noises)]
+    conditions = {AS_RECORDED: [CLEAN], CONFUSABLE_WORDS: [CLEAN]}
+    conditions |= {f"unheard noise, {snr_db:g} dB": [p for p in places if p[1] == snr_db] for snr_db in snrs}
+    conditions[UNHEARD_NOISE] = places[1:]
+    kinds = list(study.files(against))
+    judged = _judged(study, (against, *names), kinds, places)
+    rows = []
+    for kind in kinds:
+        clips = [study.corpus.clips[i] for i in study.splits[kind].test]
+        like = confusable_words({clip.word for clip in clips} - {study.keyword}, study.settings.say or study.keyword)
+        alike = np.array([clip.word in (study.keyword, *like) for clip in clips])
+        for condition, heard in conditions.items():
+            kept = alike if condition == CONFUSABLE_WORDS else np.ones(len(clips), dtype=bool)
+            # All seeds in all noises of the condition; of them the mean is taken.
+            runs = {
+                name: [(p[kept], y[kept]) for place in heard for p, y in judged[kind, place][name]]
+                for name in judged[kind, CLEAN]
+            }
+            speakers = [clip.speaker for clip, keep in zip(clips, kept, strict=True) if keep]
+            for name in [name for name in names if name in runs]:
+                labels = runs[name][0][1]
+                about = (titles(name)[name], kind, condition, len(study.seeds(name)), len(labels), int(labels.sum()))
+                rows.append(Ruled(*about, paired(runs[name], runs[against], speakers)))
+    return rows
+
+
+def _judged(
+    study: Study, names: Sequence[str], kinds: Sequence[str], places: Sequence[Place]
+) -> dict[tuple[str, Place], dict[str, list[Judged]]]:
+    """What each seed of each network says of the test clips, by kind of split and by noise."""
+    files = {name: study.files(name) for name in names}
+
+    def judge(job: tuple[str, Place]) -> dict[str, list[Judged]]:
+        kind, (noise, snr_db) = job
+        data = study.sets[kind]
+        if job[1] != CLEAN:
+            data = in_noise(study.clips, data, snr_db, noise=noise)
+        found = {name: files[name][kind] for name in names if kind in files[name]}
+        return {name: [judge_checkpoint(path, data) for path in paths] for name, paths in found.items()}
+
+    _ = study.sets  # made once, before the processes part
+    jobs = [(kind, place) for kind in kinds for place in places]
+    return dict(zip(jobs, in_order(judge, jobs, progress=False), strict=True))
