@@ -13,12 +13,13 @@ from kws.cost import size_in_bytes
 from kws.data.storage import replacing
 from kws.evaluate import probabilities
 from kws.metrics import at_prevalence, au_fa_fr, one_minus_auc
-from kws.report.columns import Row, called, cell, quality_columns
+from kws.report.columns import Row, called, cell, quality_columns, with_interval
 from kws.report.tables import BARS
 from kws.report.timing import Latency
 from kws.research import conditions
 from kws.research.measured import Measured, Quality
 from kws.research.records import read_record
+from kws.research.ruler import Ruled
 from kws.research.study import KINDS, Study
 from kws.split import SUBSETS, shared_speakers
 from kws.targets import Targets
@@ -148,13 +149,28 @@ def teacher_layers(targets: Targets) -> list[Row]:
 
 
 def cost(rows: Sequence[Measured]) -> list[Row]:
-    """Size, multiply-accumulates, rates against the base, and score of networks."""
+    """Size, multiply-accumulates, rates against the base, and score of networks; then the same of whole detectors."""
     found = []
     for r in rows:
         sizes = {"parameters": r.parameters, "bytes": r.bytes, "bytes_of_values": r.value_bytes}
         macs = {"macs_thop": r.macs, "macs_exact": r.exact_macs}
         rates = {"compression": f"{r.compression:.3f}", "speed_up": f"{r.speedup:.3f}", "score_of_7": f"{r.score:.3f}"}
-        found.append({"network": r.title, **sizes, **macs, **rates})
+        whole = {"multiplications_front_end": r.whole.front_end, "multiplications_all_in": r.multiplications}
+        whole |= {"bytes_all_in": r.whole.bytes, "compression_all_in": f"{r.whole_compression:.3f}"}
+        found.append(
+            {"network": r.title, **sizes, **macs, **rates, **whole, "speed_up_all_in": f"{r.whole_speedup:.3f}"}
+        )
+    return found
+
+
+def ruler(rows: Sequence[Ruled]) -> list[Row]:
+    """Networks against the base on the same clips, by split and condition, with intervals over speakers."""
+    found = []
+    for r in rows:
+        counts = {"seeds": r.seeds, "clips": r.clips, "keyword_clips": r.keyword_clips, "speakers": r.paired.speakers}
+        areas = {"one_minus_auc": f"{r.paired.one_minus_auc:.2e}", "one_minus_auc_of_base": f"{r.paired.of_other:.2e}"}
+        times = with_interval("times_base", (r.paired.ratio, r.paired.low, r.paired.high), ".3f", ".3f")
+        found.append({"network": r.network, "split": r.split, "condition": r.condition, **counts, **areas, **times})
     return found
 
 

@@ -7,6 +7,7 @@ from tabulate import tabulate
 
 from kws.report.columns import cell
 from kws.research.measured import Measured
+from kws.research.ruler import Ruled
 
 
 def quality_table(rows: Sequence[Measured], kind: str, base: str = "base") -> str:
@@ -38,6 +39,31 @@ def ladder_table(rows: Sequence[Measured], base: str = "base") -> str:
     heads = ["network", "parameters", "bytes", "MACs", "compression", "speed-up", "score of 7"]
     heads += [head for kind in first.quality for head in (f"{kind}: AU_FA_FR at SC", "times base")]
     return tabulate(lines, heads, disable_numparse=True, colalign=["left"] + ["right"] * (len(heads) - 1))
+
+
+def whole_table(rows: Sequence[Measured]) -> str:
+    """Multiplications for a second of sound from samples to probability, by part, and bytes; times fewer than the base's."""
+    lines = []
+    for r in rows:
+        whole = r.whole
+        rest = whole.front_end - whole.fourier + whole.pooling
+        parts = [f"{count:,}" for count in (whole.fourier, rest, whole.network, whole.multiplications)]
+        size = [f"{whole.bytes:,}", f"{r.whole_compression:.1f}"]
+        lines.append([r.title, *parts, f"{r.whole_speedup:.2f}", *size])
+    heads = ["network", "Fourier transform", "rest of the log-mel, pooling", "network alone", "all in", "times fewer"]
+    heads += ["bytes all in", "times fewer"]
+    return tabulate(lines, heads, disable_numparse=True, colalign=["left"] + ["right"] * (len(heads) - 1))
+
+
+def ruler_table(rows: Sequence[Ruled], kind: str) -> str:
+    """Times the base's 1 - AUC on the same clips, with 95 % intervals over speakers: a row a condition, a column a network."""
+    rows = [r for r in rows if r.split == kind]
+    networks, lines = list(dict.fromkeys(r.network for r in rows)), []
+    for condition in dict.fromkeys(r.condition for r in rows):
+        found = {r.network: r.paired for r in rows if r.condition == condition}
+        ratios = [f"{p.ratio:.2f} [{p.low:.2f}, {p.high:.2f}]" for p in (found[network] for network in networks)]
+        lines.append([condition, f"{next(iter(found.values())).of_other:.1e}", *ratios])
+    return tabulate(lines, ["condition", "base's 1 - AUC", *networks], disable_numparse=True)
 
 
 def compared_table(rows: Sequence[Measured]) -> str:

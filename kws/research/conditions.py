@@ -16,7 +16,7 @@ from kws.metrics import fa_fr_curve
 from kws.research.unheard import unheard_noise
 from kws.views import ClipData, TrainingData
 from kws.voices.espeak import Espeak
-from kws.voices.phonemes import nearest
+from kws.voices.phonemes import nearest, plain_phonemes
 
 RECORDED = "recorded"
 """The noise of the corpus' own recordings, which training hears."""
@@ -53,7 +53,7 @@ def confusable_words(words: Iterable[str], said: str, count: int = CONFUSABLE) -
     # Of homophones one stands for all.
     by_sound: dict[tuple[str, ...], list[str]] = {}
     for word in sorted(words):
-        by_sound.setdefault(tuple(espeak.phonemes(word.replace("_", " "))), []).append(word)
+        by_sound.setdefault(tuple(plain_phonemes(espeak.phonemes(word.replace("_", " ")))), []).append(word)
     runs = nearest(by_sound, (), tuple(espeak.phonemes(said.replace("_", " "))), (count, 0))
     return [word for (sound,) in runs for word in by_sound[sound]]
 

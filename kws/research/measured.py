@@ -11,6 +11,7 @@ from kws.cost import count_macs, count_macs_exactly, count_parameters, score, si
 from kws.data.jobs import in_order
 from kws.evaluate import judge_checkpoint
 from kws.metrics import at_prevalence, one_minus_auc
+from kws.research.whole_cost import WholeCost, whole_cost
 from kws.views import TrainingData
 
 
@@ -88,6 +89,7 @@ class Measured:
     Attributes:
         value_bytes: what the values (and int8's scales) take; ``bytes`` is with the file format around them.
         compression, speedup: times fewer bytes and MACs than the base.
+        whole: the cost of the detector with its front end. whole_compression, whole_speedup: the same rates of that.
     """
 
     name: str
@@ -100,11 +102,19 @@ class Measured:
     compression: float
     speedup: float
     quality: dict[str, Quality]
+    whole: WholeCost
+    whole_compression: float
+    whole_speedup: float
 
     @property
     def score(self) -> float:
         """The published score, of 7."""
         return score(self.compression, self.speedup)
+
+    @property
+    def multiplications(self) -> int:
+        """For a second of sound, from samples to probability."""
+        return self.whole.multiplications
 
 
 def measure(
@@ -139,5 +149,8 @@ def measure(
         value_bytes = sum(tensor.numel() * tensor.element_size() for tensor in stored_tensors(path).values())
         costs = (count_parameters(model), size, value_bytes, macs, count_macs_exactly(model))
         found = {kind: qualities[name, kind] for kind in files[name]}
-        rows.append(Measured(name, title, *costs, base_size / size, base_macs / macs, found))
+        whole = whole_cost(model, value_bytes)
+        base_whole = first.whole if first else whole
+        rates = (base_whole.bytes / whole.bytes, base_whole.multiplications / whole.multiplications)
+        rows.append(Measured(name, title, *costs, base_size / size, base_macs / macs, found, whole, *rates))
     return rows

@@ -47,7 +47,7 @@ def ruler(
     places = [CLEAN, *((noise, snr_db) for snr_db in snrs for noise in noises)]
     conditions = {AS_RECORDED: [CLEAN], CONFUSABLE_WORDS: [CLEAN]}
     conditions |= {f"unheard noise, {snr_db:g} dB": [p for p in places if p[1] == snr_db] for snr_db in snrs}
-    conditions[UNHEARD_NOISE] = places[1:]
+    conditions |= {UNHEARD_NOISE: places[1:]} if places[1:] else {}
     kinds = list(study.files(against))
     judged = _judged(study, (against, *names), kinds, places)
     rows = []

@@ -7,24 +7,29 @@ import pytest
 import torch
 from conftest import ROOT, WEIGHTS
 
+from kws.checkpoint import load_model, stored_tensors
 from kws.data.corpus import folder_corpus
 from kws.report import results
 from kws.report.timing import Latency
 from kws.research.measured import Measured, Quality
+from kws.research.networks import titles
+from kws.research.paired import Paired
 from kws.research.records import Record, write_record
+from kws.research.ruler import Ruled
+from kws.research.whole_cost import WholeCost, whole_cost
 from kws.split import SPLITS
 from kws.targets import Targets
 
 COMMITTED = ROOT / "docs" / "results"
 GOOD = Quality(3, 1828, 312, (2.6149e-4, 4.234e-5, 6.236e-4), 1.76e-4)
+WHOLE = WholeCost(40_400, 349_212, 40_602, 38_885, 4_040, 0, 423_520, 101_548, 1_620, 1_600)
 ONE_SEED = Quality(1, 1828, 312, (1e-3, 1e-4, 2e-3), float("nan"))
 
 
 def measured(name: str, bytes_: int = 106_675, macs: int = 432_672, **quality: Quality) -> Measured:
     by_kind = {kind.replace("_", "-"): q for kind, q in quality.items()}
-    return Measured(
-        name, name.title(), 25_387, bytes_, 101_548, macs, 423_520, 106_675 / bytes_, 432_672 / macs, by_kind
-    )
+    costs = (25_387, bytes_, 101_548, macs, 423_520, 106_675 / bytes_, 432_672 / macs)
+    return Measured(name, name.title(), *costs, by_kind, WHOLE, 1.0, 1.0)
 
 
 def cells(rows: list[dict], *columns: str) -> list[str]:
@@ -154,7 +159,34 @@ def test_the_mean_over_the_seeds():
 
 
 def test_cost_is_printed_as_committed():
-    assert cells(results.cost([measured("base")])) == ["Base,25387,106675,101548,432672,423520,1.000,1.000,0.700"]
+    rows = results.cost([measured("base")])
+    assert list(rows[0]) == list(results.read(COMMITTED / "cost.csv")[0])
+    network, whole = "Base,25387,106675,101548,432672,423520,1.000,1.000,0.700", "473139,896659,104768,1.000,1.000"
+    assert cells(rows) == [f"{network},{whole}"]
+
+
+def test_the_cost_of_the_committed_networks_is_the_committed_one():
+    """Of whole detectors, and so of what they are made of."""
+    committed = {row["network"]: row for row in results.read(COMMITTED / "cost.csv")}
+    paths = {
+        name: WEIGHTS / "seeds" / f"{name}-published-0.pt" for name in ("base", "rnn_int8", "beyond", "tc_resnet8")
+    }
+    for name, title in titles(*paths).items():
+        values = sum(tensor.numel() * tensor.element_size() for tensor in stored_tensors(paths[name]).values())
+        whole = whole_cost(load_model(paths[name]), values)
+        found = (whole.front_end, whole.multiplications, whole.bytes)
+        columns = ("multiplications_front_end", "multiplications_all_in", "bytes_all_in")
+        assert found == tuple(int(committed[title][column]) for column in columns)
+
+
+def test_a_ruler_is_printed_as_committed():
+    ruled = Ruled(
+        "beyond", "published", "as recorded", 3, 1828, 312, Paired(0.8571, 0.2, 1.5, 2.24e-4, 2.6149e-4, 1074)
+    )
+    rows = results.ruler([ruled])
+    assert list(rows[0]) == list(results.read(COMMITTED / "ruler.csv")[0])
+    counts = "beyond,published,as recorded,3,1828,312,1074"
+    assert cells(rows) == [f"{counts},2.24e-04,2.61e-04,0.857,0.200,1.500"]
 
 
 def test_quality_is_split_by_split_and_against_the_base():

@@ -15,10 +15,13 @@ from kws.report import stream_tables, study_tables, tables
 from kws.research.hearing import Equality, Saved
 from kws.research.measured import Measured, Quality
 from kws.research.networks import BASE, RNN, titles
+from kws.research.paired import Paired
 from kws.research.records import Record, write_record
+from kws.research.ruler import Ruled
 from kws.research.settings import Settings
 from kws.research.stream_choice import Choice, Material
 from kws.research.study import Study
+from kws.research.whole_cost import WholeCost
 from kws.streaming.scoring import Heard, WorkingPoint, working_points
 from kws.targets import Targets
 
@@ -31,7 +34,9 @@ def judged(area: float) -> Quality:
 
 def measured(name: str, area: float, rates: tuple[float, float] = (30.0, 40.0), kinds=KINDS) -> Measured:
     costs = (1789, 12_500, 7_156, 10_816, 10_700)
-    return Measured(name, titles(name)[name], *costs, *rates, {kind: judged(area) for kind in kinds})
+    whole = WholeCost(40_400, 349_212, 40_602, 38_885, 4_040, 660, 10_700, 7_156, 1_620, 1_600)
+    found = {kind: judged(area) for kind in kinds}
+    return Measured(name, titles(name)[name], *costs, *rates, found, whole, *(rate / 10 for rate in rates))
 
 
 def lines(table: str) -> list[str]:
@@ -74,6 +79,24 @@ def test_the_ladder_has_a_column_for_each_kind_of_split():
     assert lines(tables.ladder_table([ROWS[0], other]))[1].endswith("0.50")
     assert len(cells(lines(tables.ladder_table([ROWS[0], other]))[1])) == len(cells(beyond))
     assert len(lines(tables.compared_table(ROWS[:2]))) == 2
+
+
+def test_a_whole_detector_is_told_by_its_parts():
+    parts = ["349,212", "124,587", "10,700", "484,499"]
+    assert cells(lines(tables.whole_table(ROWS[1:2]))[0]) == ["2: RNN", *parts, "4.00", "10,376", "3.0"]
+
+
+def test_a_ruler_has_a_row_a_condition_and_a_column_a_network():
+    rows = [
+        Ruled(network, kind, condition, 3, 1000, 100, Paired(ratio, ratio / 2, ratio * 2, 2e-3 * ratio, 2e-3, 50))
+        for kind in KINDS
+        for condition in ("as recorded", "confusable words")
+        for network, ratio in (("2: RNN", 1.2), ("beyond", 0.8))
+    ]
+    table = tables.ruler_table(rows, "published")
+    assert cells(table.splitlines()[0]) == ["condition", "base's 1 - AUC", "2: RNN", "beyond"]
+    ratios = ["2.0e-03", "1.20 [0.60, 2.40]", "0.80 [0.40, 1.60]"]
+    assert [cells(line) for line in lines(table)] == [["as recorded", *ratios], ["confusable words", *ratios]]
 
 
 @pytest.mark.parametrize(
