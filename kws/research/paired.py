@@ -55,12 +55,42 @@ def paired(
     labels = _same_labels([*network, *other], len(speakers))
     errors = [float(np.mean([one_minus_auc(p, y) for p, y in judged])) for judged in (network, other)]
     # How often each speaker is drawn, and so each clip.
-    people, speaker = np.unique(np.asarray(speakers), return_inverse=True)
-    times = _drawn(len(people), speaker, labels, resamples, np.random.default_rng(seed))
+    speaker, said = _by_speaker(speakers, labels)
+    times = _drawn(np.ones(len(said)), said, resamples, np.random.default_rng(seed))[:, speaker]
     # Both networks in the same resamples; what the two divide by is the same, and is left out.
     wrong = [resampled(wrong_pairs(judged), times, labels) for judged in (network, other)]
-    low, high = np.quantile(_ratio(*wrong), [(1 - level) / 2, (1 + level) / 2], method="inverted_cdf")
-    return Paired(float(_ratio(*map(np.array, errors))), float(low), float(high), *errors, len(people))
+    low, high = _interval(_ratio(*wrong), level)
+    return Paired(float(_ratio(*map(np.array, errors))), low, high, *errors, len(said))
+
+
+def told_apart(
+    network: Sequence[Judged],
+    other: Sequence[Judged],
+    speakers: Sequence[str],
+    share: float = 0.8,
+    level: float = 0.95,
+    worlds: int = 100,
+    resamples: int = 400,
+    seed: int = 0,
+) -> tuple[float, float]:
+    """Below and above which ratio a network is told from another: its interval leaves out 1 in this share of test sets.
+
+    Simulated. Test sets ("worlds") are resamples of the speakers. The network errs where this one does, but each of its wrong pairs
+    counts less, or more, so that it has the ratio in question. So the two disagree as much as networks do. Takes what ``paired`` takes.
+    """
+    labels = _same_labels([*network, *other], len(speakers))
+    speaker, said = _by_speaker(speakers, labels)
+    wrong, rng = [wrong_pairs(judged) for judged in (network, other)], np.random.default_rng(seed)
+    ends = []
+    for world in _drawn(np.ones(len(said)), said, worlds, rng):
+        # What paired would say of this test set.
+        times = _drawn(world, said, resamples, rng)[:, speaker]
+        ends.append(_interval(_ratio(*(resampled(pairs, times, labels) for pairs in wrong)), level))
+    # Counting wrong pairs f times makes ratio and ends f times as large: f is such that a share of the ends passes 1.
+    ratio = _ratio(*(pairs.mean() for pairs in wrong))
+    low, high = np.array(ends).T
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return float(ratio / np.quantile(high, share)), float(ratio / np.quantile(low, 1 - share))
 
 
 def wrong_pairs(judged: Sequence[Judged]) -> np.ndarray:
@@ -75,14 +105,27 @@ def resampled(wrong: np.ndarray, times: np.ndarray, labels: np.ndarray) -> np.nd
     return ((times[:, labels == 1] @ wrong) * times[:, labels != 1]).sum(1)
 
 
-def _drawn(people: int, speaker: np.ndarray, labels: np.ndarray, count: int, rng: np.random.Generator) -> np.ndarray:
-    """How often each clip occurs in each resample of the speakers: (count, clips)."""
-    times = np.zeros((count, len(speaker)))
-    lacking = np.ones(count, dtype=bool)
+def _by_speaker(speakers: Sequence[str], labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The number of each clip's speaker (clips,), and how many clips of either kind each speaker says (speakers, 2)."""
+    people, speaker = np.unique(np.asarray(speakers), return_inverse=True)
+    said = [np.bincount(speaker, labels == kind, len(people)) for kind in (0, 1)]
+    return speaker, np.stack(said, 1)
+
+
+def _drawn(present: np.ndarray, said: np.ndarray, count: int, rng: np.random.Generator) -> np.ndarray:
+    """How often each speaker is drawn in each resample (count, speakers), of a crowd in which each is ``present`` so many times."""
+    size, lacking = int(present.sum()), np.ones(count, dtype=bool)
+    times = np.zeros((count, len(present)))
     while lacking.any():
-        times[lacking] = rng.multinomial(people, np.full(people, 1 / people), lacking.sum())[:, speaker]
-        lacking = ~(times[:, labels == 1].any(1) & times[:, labels != 1].any(1))
+        times[lacking] = rng.multinomial(size, present / size, lacking.sum())
+        lacking = ~(times @ said > 0).all(1)
     return times
+
+
+def _interval(ratios: np.ndarray, level: float) -> tuple[float, float]:
+    """By ratios that occurred, for some may be infinite."""
+    low, high = np.quantile(ratios, [(1 - level) / 2, (1 + level) / 2], method="inverted_cdf")
+    return float(low), float(high)
 
 
 def _ratio(one: np.ndarray, other: np.ndarray) -> np.ndarray:

@@ -9,7 +9,7 @@ from kws.data.jobs import in_order
 from kws.evaluate import judge_checkpoint
 from kws.research.conditions import RECORDED, confusable_words, in_noise
 from kws.research.networks import titles
-from kws.research.paired import Judged, Paired, paired
+from kws.research.paired import Judged, Paired, paired, told_apart
 from kws.research.study import Study
 from kws.research.unheard import UNHEARD
 
@@ -48,10 +48,8 @@ def ruler(
     conditions = {AS_RECORDED: [CLEAN], CONFUSABLE_WORDS: [CLEAN]}
     conditions |= {f"unheard noise, {snr_db:g} dB": [p for p in places if p[1] == snr_db] for snr_db in snrs}
     conditions |= {UNHEARD_NOISE: places[1:]} if places[1:] else {}
-    kinds = list(study.files(against))
-    judged = _judged(study, (against, *names), kinds, places)
-    rows = []
-    for kind in kinds:
+    judged, rows = _judged(study, (against, *names), places), []
+    for kind in study.files(against):
         clips = [study.corpus.clips[i] for i in study.splits[kind].test]
         like = confusable_words({clip.word for clip in clips} - {study.keyword}, study.settings.say or study.keyword)
         alike = np.array([clip.word in (study.keyword, *like) for clip in clips])
@@ -70,10 +68,25 @@ def ruler(
     return rows
 
 
+def resolution(
+    study: Study, name: str, against: str = "base", noises: Sequence[str] = tuple(UNHEARD), snrs: Sequence[float] = SNRS
+) -> dict[str, tuple[float, float]]:
+    """What the ruler tells apart in unheard noise, by kind of split: in 80 % of test sets a ratio below the first number or above the second.
+
+    Simulated with networks that disagree as these two do (``kws.research.paired.told_apart``).
+    """
+    places = [(noise, snr_db) for snr_db in snrs for noise in noises]
+    judged, found = _judged(study, (against, name), places), {}
+    for kind in study.files(name):
+        runs = [[run for place in places for run in judged[kind, place][one]] for one in (name, against)]
+        found[kind] = told_apart(*runs, [study.corpus.clips[i].speaker for i in study.splits[kind].test])
+    return found
+
+
 def _judged(
-    study: Study, names: Sequence[str], kinds: Sequence[str], places: Sequence[Place]
+    study: Study, names: Sequence[str], places: Sequence[Place]
 ) -> dict[tuple[str, Place], dict[str, list[Judged]]]:
-    """What each seed of each network says of the test clips, by kind of split and by noise."""
+    """What each seed of each network says of the test clips, by the first one's kinds of split and by noise."""
     files = {name: study.files(name) for name in names}
 
     def judge(job: tuple[str, Place]) -> dict[str, list[Judged]]:
@@ -85,5 +98,5 @@ def _judged(
         return {name: [judge_checkpoint(path, data) for path in paths] for name, paths in found.items()}
 
     _ = study.sets  # made once, before the processes part
-    jobs = [(kind, place) for kind in kinds for place in places]
+    jobs = [(kind, place) for kind in files[names[0]] for place in places]
     return dict(zip(jobs, in_order(judge, jobs, progress=False), strict=True))

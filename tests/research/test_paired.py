@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from kws.metrics import one_minus_auc
-from kws.research.paired import paired, resampled, wrong_pairs
+from kws.research.paired import paired, resampled, told_apart, wrong_pairs
 
 
 def some_clips(seeds: int = 2, coarse: bool = True) -> tuple[list, list, list[str]]:
@@ -115,3 +115,27 @@ def test_a_speaker_a_clip_and_a_seed_are_needed():
         paired(network, other, speakers[1:])
     with pytest.raises(ValueError, match="nothing to compare"):
         paired([], [], [])
+
+
+def test_what_is_told_apart_is_so_in_that_share_of_test_sets():
+    """Test sets drawn here, of a network whose wrong pairs count so much that it has the ratio in question."""
+    network, other, speakers = some_clips()
+    below, above = told_apart(network, other, speakers, worlds=100, resamples=200)
+    assert 0 < below < 1 < above
+    labels, place = network[0][1], np.unique(speakers, return_inverse=True)[1]
+    wrong = [wrong_pairs(judged) for judged in (network, other)]
+    rng, seen = np.random.default_rng(7), {below: 0, above: 0}
+    for _ in range(100):
+        world = rng.multinomial(15, [1 / 15] * 15)
+        times = rng.multinomial(15, world / 15, 200)[:, place]
+        one, two = (resampled(pairs, times, labels) for pairs in wrong)
+        for ratio in seen:
+            scaled = one / two * ratio / (wrong[0].mean() / wrong[1].mean())
+            low, high = np.quantile(scaled, [0.025, 0.975])
+            seen[ratio] += low > 1 or high < 1
+    assert all(count == pytest.approx(80, abs=12) for count in seen.values())
+
+
+def test_networks_that_agree_are_told_apart_by_the_least_difference():
+    network, _, speakers = some_clips()
+    assert told_apart(network, network, speakers, worlds=10, resamples=50) == (1, 1)

@@ -8,7 +8,7 @@ from kws.model import CRNN
 from kws.research.conditions import in_noise
 from kws.research.networks import RUNGS
 from kws.research.paired import paired
-from kws.research.ruler import ruler
+from kws.research.ruler import resolution, ruler
 from kws.research.settings import Settings
 from kws.research.study import NotTrained, Study
 from kws.research.unheard import UNHEARD
@@ -77,3 +77,11 @@ def test_a_network_against_itself_is_one(study):
 def test_a_network_that_is_not_there_is_named(study):
     with pytest.raises(NotTrained, match="gru_small"):
         ruler(study, "gru_small")
+
+
+def test_what_it_tells_apart_has_one_in_the_middle(study):
+    found = resolution(study, "rnn", noises=("babble",), snrs=(0.0,))
+    assert list(found) == ["published"]
+    below, above = found["published"]
+    assert 0 < below < 1 < above
+    assert resolution(study, "base", noises=("babble",), snrs=(0.0,)) == dict.fromkeys(study.splits, (1, 1))
