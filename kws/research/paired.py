@@ -52,7 +52,7 @@ def paired(
     A resample is of as many speakers as there are, each with all clips; one without both kinds of clips is drawn again.
     Raises ``ValueError`` for labels that differ, or probabilities that ``kws.metrics`` refuses.
     """
-    labels = _same_labels([*network, *other], len(speakers))
+    labels = _same_labels(network, other, len(speakers))
     errors = [float(np.mean([one_minus_auc(p, y) for p, y in judged])) for judged in (network, other)]
     # How often each speaker is drawn, and so each clip.
     speaker, said = _by_speaker(speakers, labels)
@@ -69,22 +69,23 @@ def told_apart(
     speakers: Sequence[str],
     share: float = 0.8,
     level: float = 0.95,
-    worlds: int = 100,
+    test_sets: int = 100,
     resamples: int = 400,
     seed: int = 0,
 ) -> tuple[float, float]:
     """Below and above which ratio a network is told from another: its interval leaves out 1 in this share of test sets.
 
-    Simulated. Test sets ("worlds") are resamples of the speakers. The network errs where this one does, but each of its wrong pairs
-    counts less, or more, so that it has the ratio in question. So the two disagree as much as networks do. Takes what ``paired`` takes.
+    Simulated. Test sets are resamples of the speakers. The network errs where this one does, but each of its wrong pairs
+    counts less, or more, so that it has the ratio in question. So the two disagree as much as networks do.
+    Takes what ``paired`` takes, and raises as it does. NaN where the other never errs.
     """
-    labels = _same_labels([*network, *other], len(speakers))
+    labels = _same_labels(network, other, len(speakers))
     speaker, said = _by_speaker(speakers, labels)
     wrong, rng = [wrong_pairs(judged) for judged in (network, other)], np.random.default_rng(seed)
     ends = []
-    for world in _drawn(np.ones(len(said)), said, worlds, rng):
+    for present in _drawn(np.ones(len(said)), said, test_sets, rng):
         # What paired would say of this test set.
-        times = _drawn(world, said, resamples, rng)[:, speaker]
+        times = _drawn(present, said, resamples, rng)[:, speaker]
         ends.append(_interval(_ratio(*(resampled(pairs, times, labels) for pairs in wrong)), level))
     # Counting wrong pairs f times makes ratio and ends f times as large: f is such that a share of the ends passes 1.
     ratio = _ratio(*(pairs.mean() for pairs in wrong))
@@ -133,14 +134,14 @@ def _ratio(one: np.ndarray, other: np.ndarray) -> np.ndarray:
         return np.where((one == 0) & (other == 0), 1.0, one / other)
 
 
-def _same_labels(judged: Sequence[Judged], clips: int) -> np.ndarray:
-    if not judged:
-        raise ValueError("there is nothing to compare: give the probabilities of one seed at least")
-    labels = np.asarray(judged[0][1])
-    for _, other in judged:
-        if not np.array_equal(labels, other):
+def _same_labels(network: Sequence[Judged], other: Sequence[Judged], clips: int) -> np.ndarray:
+    if not (network and other):
+        raise ValueError("there is nothing to compare: give the probabilities of one seed of each network at least")
+    labels = np.asarray(network[0][1])
+    for _, theirs in [*network, *other]:
+        if not np.array_equal(labels, theirs):
             raise ValueError(
-                f"the networks were judged on different clips: {len(labels)} labels against {len(other)}, or in another order"
+                f"the networks were judged on different clips: {len(labels)} labels against {len(theirs)}, or in another order"
             )
     if clips != len(labels):
         raise ValueError(f"{len(labels)} clips were judged, but {clips} speakers are given: one a clip is needed")

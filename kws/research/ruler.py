@@ -44,6 +44,7 @@ def ruler(
     In noise 1 - AUC is the mean over the kinds of noise, at each SNR (dB) and over all; the same noise is added for every network.
     Only loads and evaluates; by split, then condition, then network.
     """
+    # A condition is one or more places; every place is heard once, and serves all conditions that it is in.
     places = [CLEAN, *((noise, snr_db) for snr_db in snrs for noise in noises)]
     conditions = {AS_RECORDED: [CLEAN], CONFUSABLE_WORDS: [CLEAN]}
     conditions |= {f"unheard noise, {snr_db:g} dB": [p for p in places if p[1] == snr_db] for snr_db in snrs}

@@ -114,13 +114,13 @@ def test_a_speaker_a_clip_and_a_seed_are_needed():
     with pytest.raises(ValueError, match="120 clips were judged, but 119 speakers"):
         paired(network, other, speakers[1:])
     with pytest.raises(ValueError, match="nothing to compare"):
-        paired([], [], [])
+        paired(network, [], speakers)
 
 
 def test_what_is_told_apart_is_so_in_that_share_of_test_sets():
     """Test sets drawn here, of a network whose wrong pairs count so much that it has the ratio in question."""
     network, other, speakers = some_clips()
-    below, above = told_apart(network, other, speakers, worlds=100, resamples=200)
+    below, above = told_apart(network, other, speakers, test_sets=100, resamples=200)
     assert 0 < below < 1 < above
     labels, place = network[0][1], np.unique(speakers, return_inverse=True)[1]
     wrong = [wrong_pairs(judged) for judged in (network, other)]
@@ -138,4 +138,4 @@ def test_what_is_told_apart_is_so_in_that_share_of_test_sets():
 
 def test_networks_that_agree_are_told_apart_by_the_least_difference():
     network, _, speakers = some_clips()
-    assert told_apart(network, network, speakers, worlds=10, resamples=50) == (1, 1)
+    assert told_apart(network, network, speakers, test_sets=10, resamples=50) == (1, 1)
