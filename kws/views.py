@@ -13,7 +13,7 @@ from kws.data.augment import WaveformAugmentation, augment_waveforms
 from kws.data.corpus import Corpus, load_clips, load_noises
 from kws.data.jobs import in_order
 from kws.data.storage import cache_file, cached, digest, file_state, fingerprint
-from kws.features import BATCH, N_MELS, LogMel, frames_in, log_mels
+from kws.features import BATCH, LogMel, frames_in, log_mels
 from kws.split import Split, check_no_leak
 
 VERSION = 4  # of what is cached: raise it when features or augmentation change
@@ -83,15 +83,11 @@ def training_data(
     """
     check_no_leak(clips.corpus, split)
     views = enough_views(len(split.train)) if views is None else views
-
-    def make() -> dict:
-        return {"views": _make_views(clips, noises, split.train, views, augmentation, seed)}
-
     noises = load_noises(clips.corpus)
     # The samples themselves are in the key: the same names with other sound are other views.
     key = fingerprint(VERSION, split.fingerprint, views, augmentation, seed, digest([clips.waveforms, *noises]))
     file = cache_file(cache, clips.corpus.name, f"{views}-views-{split.kind}") if views else None
-    value = cached(file, key, make)
+    value = cached(file, key, lambda: {"views": make_views(clips, split.train, views, augmentation, seed, LogMel())})
     return TrainingData(
         clips.corpus,
         keyword,
@@ -110,12 +106,12 @@ def enough_views(clips: int) -> int:
     return min(max(ALL_VIEWS // max(clips, 1), 4), 24)
 
 
-def _make_views(
-    clips: ClipData, noises: list[Tensor], train: np.ndarray, views: int, augmentation: WaveformAugmentation, seed: int
+def make_views(
+    clips: ClipData, train: np.ndarray, views: int, augmentation: WaveformAugmentation, seed: int, front_end: LogMel
 ) -> Tensor:
-    """(views, train clips, n_mels, frames) float16. Every batch has random numbers of its own: any number of processes makes the same."""
+    """(views, train clips, n_mels, frames) float16; the same takes for any front end, and for any number of processes: each batch has its own random numbers."""
     # A job is a batch of clips in one view.
-    front_end = LogMel()
+    noises = load_noises(clips.corpus)
     jobs = [(view, start) for view in range(views) for start in range(0, len(train), BATCH)]
 
     def make(job: tuple[int, int]) -> np.ndarray:
@@ -126,7 +122,8 @@ def _make_views(
         waveforms, babble = (to_float(clips.waveforms[torch.from_numpy(i)]) for i in (batch, others))
         return front_end(augment_waveforms(waveforms, noises, babble, augmentation, generator)).half().numpy()
 
-    result = torch.empty(views, len(train), N_MELS, frames_in(clips.waveforms.shape[1]), dtype=torch.float16)
+    shape = (views, len(train), front_end.mel.n_mels, frames_in(clips.waveforms.shape[1]))
+    result = torch.empty(shape, dtype=torch.float16)
     made = in_order(make, jobs, f"augmenting, {views} views", "clip", lambda job: min(BATCH, len(train) - job[1]))
     for (view, start), batch in zip(jobs, made, strict=True):
         result[view, start : start + BATCH] = torch.from_numpy(batch)

@@ -112,7 +112,7 @@ def _in_workers(function, items, workers, bar, size, ticks) -> Iterator[Any]:
     number, counter = next(_numbers), context.Value("q", 0)
     _shared[number] = function, counter
     others, waiting, left = set(multiprocessing.active_children()), deque(), deque(items)
-    pool = ProcessPoolExecutor(workers, context, _start_worker)
+    pool = ProcessPoolExecutor(workers, context, start_worker)
     try:
         while waiting or left:
             # Only few are under way, so that what is finished early does not fill the memory.
@@ -151,7 +151,8 @@ def _wait(future: Future, others: list[Future], bar: tqdm, counter, workers: int
             return
 
 
-def _start_worker() -> None:
+def start_worker() -> None:
+    """Make this process, just forked, a worker: one thread, no workers of its own, ended with its parent."""
     global _worker
     _worker = True
     torch.set_num_threads(1)

@@ -11,7 +11,7 @@ from kws.data.acoustics import mix_at_snr
 from kws.data.audio import to_float
 from kws.data.augment import cut_noises
 from kws.data.corpus import CLIP_SAMPLES, Corpus, load_noises, recorded_noises
-from kws.features import BATCH, log_mels
+from kws.features import BATCH, LogMel, log_mels
 from kws.metrics import fa_fr_curve
 from kws.research.unheard import unheard_noise
 from kws.views import ClipData, TrainingData
@@ -24,11 +24,17 @@ CONFUSABLE = 8  # words of a corpus, those that sound nearest to the keyword
 
 
 def in_noise(
-    clips: ClipData, data: TrainingData, snr_db: float, subset: str = "test", seed: int = 0, noise: str = RECORDED
+    clips: ClipData,
+    data: TrainingData,
+    snr_db: float,
+    subset: str = "test",
+    seed: int = 0,
+    noise: str = RECORDED,
+    front_end: LogMel | None = None,
 ) -> TrainingData:
     """The same data with noise added to a subset's clips at one SNR (dB): the corpus's own, or a kind of ``UNHEARD``.
 
-    The same seed gives each clip the same noise at every SNR.
+    The same seed gives each clip the same noise at every SNR. ``front_end`` is the one that made the data's log-mels, if not the usual one.
     """
     batches = torch.from_numpy(data.split[subset]).split(BATCH)
     if noise == RECORDED:
@@ -40,7 +46,8 @@ def in_noise(
     log_mel = data.log_mel.clone()
     for batch, sound in zip(batches, added, strict=True):
         waveforms = to_float(clips.waveforms[batch])
-        log_mel[batch] = log_mels(mix_at_snr(waveforms, sound, torch.full((len(batch), 1), snr_db)))
+        mixed = mix_at_snr(waveforms, sound, torch.full((len(batch), 1), snr_db))
+        log_mel[batch] = log_mels(mixed, front_end)
     return replace(data, log_mel=log_mel)
 
 
