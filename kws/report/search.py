@@ -1,0 +1,123 @@
+"""``kws search``: find the smallest detectors of a keyword within a budget, and say what each costs and how it errs.
+
+The study is kept in a database. The same command again, here or on other machines, goes on with it.
+"""
+
+import argparse
+import sys
+import time
+
+from tabulate import tabulate
+from tqdm import tqdm
+
+from kws.research.settings import Settings
+from kws.research.study import Study
+
+STORAGE = "sqlite:///runs/search.db"
+TRIALS = 100
+
+
+def main(arguments: list[str] | None = None, prog: str = "kws search") -> None:
+    """The command line. Raises ``ValueError``, ``CorpusError`` and ``OSError``."""
+    parser = argparse.ArgumentParser(prog=prog, description="Search for the smallest detector of a keyword.")
+    parser.add_argument("--keyword", help="the word to hear (default: KWS_KEYWORD, or sheila)")
+    parser.add_argument("--corpus", help="a folder of recordings, or synthetic (default: KWS_CORPUS, or synthetic)")
+    parser.add_argument("--budget", type=float, default=float("inf"), help="most multiplications a second, all in")
+    parser.add_argument("--storage", default=STORAGE, help=f"URL of the study's database (default: {STORAGE})")
+    parser.add_argument("--study", help="its name there (default: <corpus>-<keyword>)")
+    parser.add_argument("--trials", type=int, help=f"of the whole study (default: {TRIALS}, with --minutes any number)")
+    parser.add_argument("--minutes", type=float, help="after which no trial is begun")
+    parser.add_argument("--epochs", type=int, help="of a trial that is not stopped (default: KWS_EPOCHS, or 50)")
+    parser.add_argument("--labels-only", action="store_true", help="do without teachers, which take long to train")
+    parser.add_argument("--rerun", type=int, metavar="NUMBER", help="train this trial again, and compare")
+    options = parser.parse_args(arguments)
+    for name in ("trials", "minutes", "epochs"):
+        if (value := getattr(options, name)) is not None and not value > 0:
+            parser.error(f"--{name} must be more than 0")
+    # optuna is loaded when a search is wanted, and not before.
+    try:
+        from kws.research import search as searching
+        from kws.research.search_material import Material
+        from kws.research.search_space import SPECTRA, candidate
+        from kws.research.search_workers import begin, connect, search
+    except ModuleNotFoundError as error:
+        raise ValueError(f"a search needs optuna: pip install 'kws[search]' ({error})") from error
+    # What can be wrong is looked at before anything takes long.
+    searching.check_budget(options.budget)
+    given = {name: getattr(options, name) for name in ("keyword", "corpus") if getattr(options, name)}
+    settings = Settings.from_environment(given)
+    searching.open_storage(options.storage).engine.dispose()
+    material = Material(Study(settings), options.epochs or settings.epochs, not options.labels_only)
+    name = options.study or f"{material.study.corpus.name}-{material.study.keyword}"
+    if options.rerun is not None:
+        print(compared(*searching.rerun(connect(options.storage, name, material), options.rerun, material), candidate))
+        return
+    begin(options.storage, name, material)
+    for spectrum in SPECTRA:
+        material.spectrum(spectrum)
+    trials = options.trials or (float("inf") if options.minutes else TRIALS)
+    until = time.time() + 60 * options.minutes if options.minutes else float("inf")
+    limits = searching.Limits(options.budget, trials, until)
+    try:
+        with Progress(limits, searching.trained) as progress:
+            search(options.storage, name, material, limits, progress.show)
+    except KeyboardInterrupt:
+        print("stopped: finished trials are kept, and the same command goes on", file=sys.stderr)
+        raise
+    finally:
+        print(front(connect(options.storage, name, material), candidate))
+        print(f"kept as {name!r} in {searching.shown_url(options.storage)}; train one again with --rerun NUMBER")
+
+
+class Progress:
+    """One line: trials done and running, the least error so far, time left."""
+
+    def __init__(self, limits, trained):
+        self.limits, self.trained, self.bar = limits, trained, None
+
+    def __enter__(self) -> "Progress":
+        return self
+
+    def __exit__(self, *_) -> None:
+        if self.bar is not None:
+            self.bar.close()
+
+    def show(self, study) -> None:
+        """What the study has come to."""
+        trials = study.get_trials(deepcopy=False)
+        done = len(self.trained(trials))
+        if self.bar is None:
+            total = None if self.limits.trials == float("inf") else self.limits.trials
+            self.bar = tqdm(total=total, initial=done, desc="search", unit="trial")
+        running = sum(trial.state.name == "RUNNING" for trial in trials)
+        errors = [trial.values[0] for trial in trials if trial.state.name == "COMPLETE"]
+        parts = [f"{running} running"] + ([f"least error {min(errors):.2e}"] if errors else [])
+        if self.limits.until < float("inf"):
+            parts.append(f"{max(0.0, self.limits.until - time.time()) / 60:.1f} minutes left")
+        self.bar.set_postfix_str(", ".join(parts), refresh=False)
+        self.bar.n = done
+        self.bar.refresh()
+
+
+def front(study, candidate) -> str:
+    """The trials that no other betters in all of error, cost and bytes, cheapest first."""
+    best = sorted(study.best_trials, key=lambda trial: trial.values[1:])
+    if not best:
+        return "no trial is finished"
+    lines = [[t.number, f"{t.values[0]:.2e}", *(f"{v:,.0f}" for v in t.values[1:]), candidate(t.params)] for t in best]
+    heads = ["trial", "1 - AUC", "multiplications a second", "bytes", "front end; network"]
+    return tabulate(lines, heads, disable_numparse=True, colalign=["right"] * 4 + ["left"])
+
+
+def compared(trial, stored: list[float], errors: list[float], candidate) -> str:
+    """A trial that was trained again, against what is stored. Raises ``ValueError`` where they differ."""
+    if errors != stored:
+        raise ValueError(
+            f"trial {trial.number} gives {errors}, stored is {stored}: other kinds of CPU differ a little, other versions may more"
+        )
+    found = candidate(trial.params)
+    told = ", ".join(f"{error:.3e}" for error in errors)
+    return (
+        f"trial {trial.number}: {found}\n1 - AUC at each rung {told}, as before; {found.multiplications():,} multiplications a"
+        f" second, {found.bytes():,} bytes"
+    )

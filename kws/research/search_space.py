@@ -1,0 +1,207 @@
+"""What a search chooses from, as data; what a choice means as front end and network; and what it costs.
+
+Every front end is computed from the waveform: nothing is guessed from another one's log-mel. A *spectrum* is computed once for all
+trials, every 10 ms in narrow bands. A longer hop leaves frames out and wider bands sum powers, both exactly as if computed so.
+"""
+
+import io
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+import torchaudio
+from torch import Tensor, nn
+from torch.utils.flop_counter import FlopCounterMode
+
+from kws.compress import fold_batch_norm
+from kws.data.audio import SAMPLE_RATE
+from kws.data.storage import fingerprint
+from kws.data.tensors import store
+from kws.distill import DistillConfig
+from kws.features import HIGHEST_POWER, LOWEST_POWER
+from kws.model import CRNN, CRNNConfig
+from kws.research import minimal_gated  # noqa: F401  (makes "mgu" known)
+
+FRAMES_A_SECOND = 100  # of a spectrum
+LOG_MULTIPLICATIONS = 10  # what a logarithm counts: a table and a short polynomial
+
+
+@dataclass(frozen=True)
+class Spectrum:
+    """rate: Hz. window: samples at that rate, Hann, as many as the FFT's points. bands: mel bands from 0 Hz to half the rate."""
+
+    rate: int
+    window: int
+    bands: int
+
+
+@dataclass(frozen=True)
+class Logarithmic:
+    """Any number between two, by its logarithm."""
+
+    low: float
+    high: float
+
+
+SPECTRA = {
+    "16 kHz, 400": Spectrum(16_000, 400, 40),  # that of ``kws.features``
+    "16 kHz, 256": Spectrum(16_000, 256, 20),
+    "8 kHz, 200": Spectrum(8_000, 200, 32),
+    "8 kHz, 128": Spectrum(8_000, 128, 16),
+}
+SPACE: dict[str, tuple | range | Logarithmic] = {
+    "spectrum": tuple(SPECTRA),
+    "hop": range(1, 5),  # times 10 ms
+    "merged": (1, 2, 4),  # neighbouring bands of the spectrum in one
+    "pool_bands": range(1, 5),
+    "pool_frames": range(1, 5),
+    "channels": range(2, 17),
+    "kernel_bands": range(2, 13),
+    "kernel_frames": range(2, 11),
+    "stride_bands": range(1, 5),
+    "stride_frames": range(1, 5),
+    "separable": (False, True),
+    "rnn": ("gru", "rnn", "mgu"),
+    "hidden": range(4, 33),
+    "layers": range(1, 3),
+    "attention": ("linear", "mlp"),
+    "logits": (0.0, 0.5, 0.9),  # weight of the teacher's; the labels have the rest
+    "ranking": (0.0, 0.3, 1.0),
+    "learning_rate": Logarithmic(3e-3, 3e-2),
+    "weight_decay": (0.01, 0.1),
+}
+"""By name: one of a tuple, a whole number of a range, or a number between two. Kernels and pools are cut to what is there."""
+
+BEYOND = {
+    **{"spectrum": "16 kHz, 400", "hop": 1, "merged": 1, "pool_bands": 3, "pool_frames": 4},
+    **{"channels": 12, "kernel_bands": 10, "kernel_frames": 4, "stride_bands": 4, "stride_frames": 2},
+    **{"separable": False, "rnn": "gru", "hidden": 12, "layers": 1, "attention": "linear"},
+    **{"logits": 0.9, "ranking": 1.0, "learning_rate": 1e-2, "weight_decay": 0.1},
+}
+CHEAPEST = BEYOND | {
+    **{"spectrum": "8 kHz, 128", "hop": 4, "merged": 4, "pool_bands": 4, "channels": 2, "kernel_bands": 2},
+    **{"kernel_frames": 2, "stride_frames": 4, "rnn": "rnn", "hidden": 4},
+}
+STARTS = (BEYOND, CHEAPEST)
+"""Tried first: the network that was found by hand, and the cheapest of the space."""
+
+
+def space_version() -> str:
+    """A name of all that can be chosen: of another space it is another."""
+    return fingerprint(SPACE, SPECTRA)
+
+
+class SpectrumLogMel(nn.Module):
+    """``kws.features.LogMel`` of another spectrum: (..., samples) at 16 kHz to (..., bands, samples // 160 + 1), natural logarithm.
+
+    A rate of 8 kHz is made by torchaudio's resampler; a device samples so at once, which costs nothing.
+    """
+
+    def __init__(self, spectrum: Spectrum):
+        super().__init__()
+        self.spectrum = spectrum
+        self.resample = torchaudio.transforms.Resample(SAMPLE_RATE, spectrum.rate)
+        self.mel = torchaudio.transforms.MelSpectrogram(
+            spectrum.rate,
+            spectrum.window,
+            hop_length=spectrum.rate // FRAMES_A_SECOND,
+            n_mels=spectrum.bands,
+            center=False,
+        )
+
+    def forward(self, waveform: Tensor) -> Tensor:
+        padded = nn.functional.pad(self.resample(waveform), (self.spectrum.window, 0))
+        return self.mel(padded).clamp(LOWEST_POWER, HIGHEST_POWER).log()
+
+
+@dataclass(frozen=True)
+class FrontEnd:
+    """spectrum: a name in ``SPECTRA``. hop: times 10 ms. merged: neighbouring bands in one, a divisor of the spectrum's."""
+
+    spectrum: str
+    hop: int = 1
+    merged: int = 1
+
+    @property
+    def bands(self) -> int:
+        """What the network hears of a frame."""
+        return SPECTRA[self.spectrum].bands // self.merged
+
+    @property
+    def frames(self) -> int:
+        """Of a second."""
+        return FRAMES_A_SECOND // self.hop + 1
+
+    def derive(self, log_mel: Tensor) -> Tensor:
+        """Its log-mel (..., bands, frames) of that of its spectrum (..., spectrum's bands, 101): the log of the mean power of merged bands."""
+        kept = log_mel[..., :: self.hop]
+        if self.merged == 1:
+            return kept
+        return kept.unflatten(-2, (self.bands, self.merged)).logsumexp(-2) - math.log(self.merged)
+
+    def multiplications(self) -> int:
+        """A second of sound: window, FFT of N real points as N log2 N, power, the filters' values that are not 0, and logarithms."""
+        spectrum = SPECTRA[self.spectrum]
+        points, bins = spectrum.window, spectrum.window // 2 + 1
+        filters = torchaudio.functional.melscale_fbanks(bins, 0.0, spectrum.rate / 2, spectrum.bands, spectrum.rate)
+        filters = filters.unflatten(1, (self.bands, self.merged)).sum(
+            2
+        )  # (bins, bands); the mean's division is in them
+        mel = int((filters != 0).sum()) + LOG_MULTIPLICATIONS * self.bands
+        return round(FRAMES_A_SECOND / self.hop * (points + points * math.log2(points) + 2 * bins + mel))
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """One choice: front end, network, and how it learns."""
+
+    front_end: FrontEnd
+    network: CRNNConfig
+    distill: DistillConfig
+    learning_rate: float
+    weight_decay: float
+
+    def multiplications(self) -> int:
+        """A second of sound, from samples to a probability."""
+        network, log_mel = CRNN(self.network).eval(), torch.zeros(1, self.front_end.bands, self.front_end.frames)
+        with FlopCounterMode(display=False) as counter, torch.no_grad():
+            network(log_mel)
+        return self.front_end.multiplications() + counter.get_total_flops() // 2
+
+    def bytes(self) -> int:
+        """Of the network's file as int8, packed, batch norm folded."""
+        buffer = io.BytesIO()
+        torch.save(store(fold_batch_norm(CRNN(self.network).eval()).state_dict(), "int8", packed=True), buffer)
+        return buffer.getbuffer().nbytes
+
+    def __str__(self) -> str:
+        front, net = self.front_end, self.network
+        conv = f"C{net.channels} k{net.kernel} s{net.stride}{' separable' if net.separable else ''}".replace(", ", ",")
+        heard = f"{front.spectrum} points, {10 * front.hop} ms, {front.bands} bands, pool {net.pool[0]}x{net.pool[1]}"
+        return f"{heard}; {conv} {net.rnn} {net.hidden}x{net.layers} {net.attention}"
+
+
+def candidate(chosen: dict[str, Any]) -> Candidate:
+    """What a choice of all names in ``SPACE`` means. Every choice is a network: what is too wide is cut."""
+    front_end = FrontEnd(chosen["spectrum"], chosen["hop"], chosen["merged"])
+    # Pools and kernels take at most what there is before them.
+    pool = (min(chosen["pool_bands"], front_end.bands), chosen["pool_frames"])
+    kernel = (
+        min(chosen["kernel_bands"], front_end.bands // pool[0]),
+        min(chosen["kernel_frames"], front_end.frames // pool[1]),
+    )
+    network = CRNNConfig(
+        n_mels=front_end.bands,
+        pool=pool,
+        channels=chosen["channels"],
+        kernel=kernel,
+        stride=(chosen["stride_bands"], chosen["stride_frames"]),
+        norm=True,
+        relu=True,
+        **{name: chosen[name] for name in ("separable", "rnn", "hidden", "layers", "attention")},
+    )
+    distill = DistillConfig(
+        labels=1 - chosen["logits"], logits=chosen["logits"], temperature=2.0, ranking=chosen["ranking"]
+    )
+    return Candidate(front_end, network, distill, chosen["learning_rate"], chosen["weight_decay"])
