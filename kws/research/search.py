@@ -8,7 +8,6 @@ import time
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
 import optuna
@@ -20,6 +19,7 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.exc import SQLAlchemyError
 
 from kws.data.tensors import StorageError
+from kws.research.search_interrupt import Interrupt
 from kws.research.search_material import Material, errors_at_rungs
 from kws.research.search_space import CHEAPEST, SPACE, STARTS, Logarithmic, candidate, space_version
 from kws.trainer import TrainingError
@@ -134,11 +134,25 @@ def trained(trials: list[FrozenTrial]) -> list[FrozenTrial]:
     return [t for t in trials if t.state in ended and t.user_attrs.get(STOPPED) != OVER_BUDGET]
 
 
-def work(study: optuna.Study, material: Material, limits: Limits, said: Callable[[], None] = lambda: None) -> None:
-    """Do trials until a limit is reached; ``said`` is called after each. Another's trial is waited for in case it dies."""
-    objective = partial(run_trial, material=material, limits=limits)
+def work(
+    study: optuna.Study,
+    material: Material,
+    limits: Limits,
+    said: Callable[[], None] = lambda: None,
+    interrupt: Interrupt | None = None,
+) -> None:
+    """Do trials until a limit is reached; ``said`` is called after each. Another's trial is waited for in case it dies.
+
+    Raises ``KeyboardInterrupt`` after the signal that ``interrupt`` handles.
+    """
+    interrupt = interrupt or Interrupt()
+
+    def objective(trial: Trial) -> tuple[float, int, int]:
+        return run_trial(trial, material, limits, interrupt)
+
     idle, since = 3 * HEARTBEAT, None
     while time.time() < limits.until:
+        interrupt.check()
         trials = study.get_trials(deepcopy=False)
         done, running = len(trained(trials)), sum(t.state == TrialState.RUNNING for t in trials)
         if done >= limits.trials:
@@ -156,7 +170,7 @@ def work(study: optuna.Study, material: Material, limits: Limits, said: Callable
         fail_stale_trials(study)
 
 
-def run_trial(trial: Trial, material: Material, limits: Limits) -> tuple[float, int, int]:
+def run_trial(trial: Trial, material: Material, limits: Limits, interrupt: Interrupt) -> tuple[float, int, int]:
     """Error, cost and bytes of one trial. Raises ``TrialPruned`` over the budget, or when others are better at a rung."""
     found = candidate(suggest(trial))
     cost, size = found.multiplications(), found.bytes()
@@ -165,8 +179,11 @@ def run_trial(trial: Trial, material: Material, limits: Limits) -> tuple[float, 
     if cost > limits.budget:
         stop(trial, OVER_BUDGET)
     # At each rung the error is kept, for others to be compared with.
+    errors = errors_at_rungs(found, material, RUNGS)
     try:
-        for rung, error in enumerate(errors_at_rungs(found, material, RUNGS)):
+        for rung in range(len(RUNGS)):
+            with interrupt.raises():
+                error = next(errors)
             trial.set_user_attr(f"error {rung}", error)
             if rung < len(RUNGS) - 1 and is_dominated(trial, rung, error, cost, size):
                 stop(trial, f"at rung {rung + 1}")

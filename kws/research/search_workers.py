@@ -11,6 +11,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from kws.data.jobs import job_count, start_worker
 from kws.research.search import Limits, bound_to, first_line, open_storage, open_study, work
+from kws.research.search_interrupt import Interrupt
 from kws.research.search_material import Material
 
 POLL_SECONDS = 0.3
@@ -37,32 +38,41 @@ def search(url: str, name: str, material: Material, limits: Limits, show: Show =
 
     Raises ``OSError`` if all workers were lost, or lost the study. Ctrl-C ends them: their running trials are marked as failed.
     """
-    if job_count() == 1:
-        study = connect(url, name, material)
-        work(study, material, limits, lambda: show(study))
-        return
+    # A signal amid a query would leave the database locked: it counts at the next look.
+    interrupt = Interrupt()
+    before = signal.signal(signal.SIGINT, interrupt)
+    try:
+        if job_count() > 1:
+            _in_workers(url, name, material, limits, show, interrupt)
+        else:
+            study = connect(url, name, material)
+            show(study)
+            work(study, material, limits, lambda: show(study), interrupt)
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def _in_workers(url: str, name: str, material: Material, limits: Limits, show: Show, interrupt: Interrupt) -> None:
     # Each process opens a connection of its own: one that is forked would be shared.
     context = multiprocessing.get_context("fork")
     said = context.SimpleQueue()
-    workers = [
-        context.Process(target=_worker, args=(url, name, material, limits, said), daemon=True)
-        for _ in range(job_count())
-    ]
+    how = (url, name, material, limits, said)
+    workers = [context.Process(target=_worker, args=how, daemon=True) for _ in range(job_count())]
     for worker in workers:
         worker.start()
     try:
         study = connect(url, name, material)
         while any(worker.is_alive() for worker in workers):
+            interrupt.check()
             show(study)
             connection.wait([w.sentinel for w in workers if w.is_alive()], POLL_SECONDS)
         show(study)
-    except BaseException:
-        for worker in workers:
-            worker.terminate()
-        raise
     finally:
         for worker in workers:
+            worker.terminate()  # where there is still one: it marks its trial as failed
+        for worker in workers:
             worker.join(PATIENCE)
+            worker.kill()
     if all(worker.exitcode for worker in workers):
         why = "they were ended from outside, perhaps for want of memory" if said.empty() else said.get()
         raise OSError(f"no worker is left: {why}; finished trials are kept")
@@ -71,10 +81,11 @@ def search(url: str, name: str, material: Material, limits: Limits, show: Show =
 def _worker(url: str, name: str, material: Material, limits: Limits, said) -> None:
     # Ctrl-C reaches all processes of a terminal: here only what the parent says counts, so that it comes once.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    interrupt = Interrupt()
+    signal.signal(signal.SIGTERM, interrupt)
     start_worker()
     try:
-        work(connect(url, name, material), material, limits)
+        work(connect(url, name, material), material, limits, interrupt=interrupt)
     except KeyboardInterrupt:
         pass
     except (ValueError, OSError, SQLAlchemyError, OptunaError) as error:
