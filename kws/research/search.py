@@ -87,7 +87,8 @@ def shown_url(url: str) -> str:
 
 def first_line(error: Exception) -> str:
     """What an error of a database says, without its SQL."""
-    return str(getattr(error, "orig", None) or error.__cause__ or error).strip().partition("\n")[0]
+    cause = error.__context__ if isinstance(error, UnboundLocalError) else error.__cause__
+    return str(getattr(error, "orig", None) or cause or error).strip().partition("\n")[0]
 
 
 def open_study(storage: RDBStorage, name: str, bound: dict[str, str], begin: bool = True) -> optuna.Study:

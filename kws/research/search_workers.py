@@ -17,6 +17,9 @@ from kws.research.search_material import Material
 POLL_SECONDS = 0.3
 PATIENCE = 20  # seconds that a worker which was told to end may take
 
+LOST = (SQLAlchemyError, OptunaError, UnboundLocalError)
+"""What a database that goes away raises; the last is how optuna 5.0.0 trips over it."""
+
 Show = Callable[[optuna.Study], None]
 
 
@@ -48,6 +51,8 @@ def search(url: str, name: str, material: Material, limits: Limits, show: Show =
             study = connect(url, name, material)
             show(study)
             work(study, material, limits, lambda: show(study), interrupt)
+    except LOST as error:
+        raise OSError(f"the study was lost: {first_line(error)}; finished trials are kept") from error
     finally:
         signal.signal(signal.SIGINT, before)
 
@@ -88,6 +93,6 @@ def _worker(url: str, name: str, material: Material, limits: Limits, said) -> No
         work(connect(url, name, material), material, limits, interrupt=interrupt)
     except KeyboardInterrupt:
         pass
-    except (ValueError, OSError, SQLAlchemyError, OptunaError) as error:
+    except (ValueError, OSError, *LOST) as error:
         said.put(first_line(error))
         raise SystemExit(1) from None

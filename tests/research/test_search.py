@@ -10,6 +10,7 @@ import optuna
 import pytest
 import torch
 from optuna.trial import TrialState
+from sqlalchemy.exc import OperationalError
 
 from kws.data.storage import fingerprint
 from kws.research import search as module
@@ -229,4 +230,15 @@ def test_a_search_without_workers_left_says_why(material, url, monkeypatch):
     monkeypatch.setattr(module, "errors_at_rungs", lost)
     begin(url, "s", material)
     with pytest.raises(OSError, match="no worker is left: the server went away; finished trials are kept"):
+        search(url, "s", material, Limits(trials=2))
+
+
+def test_a_database_that_goes_away_is_told(material, url, monkeypatch):
+    def lost(*_):
+        raise OperationalError("SELECT 1", {}, Exception("the server is down\nmore"))
+        yield
+
+    monkeypatch.setattr(module, "errors_at_rungs", lost)
+    begin(url, "s", material)
+    with pytest.raises(OSError, match=r"^the study was lost: the server is down; finished trials are kept$"):
         search(url, "s", material, Limits(trials=2))
