@@ -22,9 +22,9 @@ from kws.distill import DistillConfig
 from kws.features import HIGHEST_POWER, LOWEST_POWER
 from kws.model import CRNN, CRNNConfig
 from kws.research import minimal_gated  # noqa: F401  (makes "mgu" known)
+from kws.research.whole_cost import LOG_MULTIPLICATIONS, pooled_means
 
 FRAMES_A_SECOND = 100  # of a spectrum
-LOG_MULTIPLICATIONS = 10  # what a logarithm counts: a table and a short polynomial
 
 
 @dataclass(frozen=True)
@@ -141,15 +141,14 @@ class FrontEnd:
         return kept.unflatten(-2, (self.bands, self.merged)).logsumexp(-2) - math.log(self.merged)
 
     def multiplications(self) -> int:
-        """A second of sound: window, FFT of N real points as N log2 N, power, the filters' values that are not 0, and logarithms."""
+        """A second of sound, counted as ``kws.research.whole_cost`` does; the filters of merged bands are sums, their means' division is in them."""
         spectrum = SPECTRA[self.spectrum]
         points, bins = spectrum.window, spectrum.window // 2 + 1
         filters = torchaudio.functional.melscale_fbanks(bins, 0.0, spectrum.rate / 2, spectrum.bands, spectrum.rate)
-        filters = filters.unflatten(1, (self.bands, self.merged)).sum(
-            2
-        )  # (bins, bands); the mean's division is in them
+        filters = filters.unflatten(1, (self.bands, self.merged)).sum(2)  # (bins, bands)
         mel = int((filters != 0).sum()) + LOG_MULTIPLICATIONS * self.bands
-        return round(FRAMES_A_SECOND / self.hop * (points + points * math.log2(points) + 2 * bins + mel))
+        each = (points, points * math.log2(points), 2 * bins, mel)
+        return sum(round(self.frames * multiplications) for multiplications in each)
 
 
 @dataclass(frozen=True)
@@ -167,7 +166,7 @@ class Candidate:
         network, log_mel = CRNN(self.network).eval(), torch.zeros(1, self.front_end.bands, self.front_end.frames)
         with FlopCounterMode(display=False) as counter, torch.no_grad():
             network(log_mel)
-        return self.front_end.multiplications() + counter.get_total_flops() // 2
+        return self.front_end.multiplications() + pooled_means(network, log_mel) + counter.get_total_flops() // 2
 
     def bytes(self) -> int:
         """Of the network's file as int8, packed, batch norm folded."""

@@ -15,6 +15,7 @@ from kws.data.audio import SAMPLE_RATE
 from kws.features import LogMel, frames_in
 
 FLOAT_BYTES = 4  # of a value of the window and of the mel bands
+LOG_MULTIPLICATIONS = 1  # of a band: the rest of a logarithm is a table and shifts
 PLACE_BYTES = 2  # of a band: its first bin and how many it has
 
 
@@ -76,15 +77,15 @@ def whole_cost(model: nn.Module, weight_bytes: int, front_end: LogMel | None = N
     # Each frame alone: of N samples, N / 2 + 1 bins and some bands.
     frames, size, bands = frames_in(round(seconds * SAMPLE_RATE)), mel.n_fft, mel.n_mels
     weights = int(torch.count_nonzero(mel.mel_scale.fb))
-    each = (size, size * math.log2(size), 2 * (size // 2 + 1), weights, bands)
+    each = (size, size * math.log2(size), 2 * (size // 2 + 1), weights, LOG_MULTIPLICATIONS * bands)
     front = [round(frames * multiplications) for multiplications in each]
-    pooled = _pooled(model, torch.zeros(1, bands, frames))
+    pooled = pooled_means(model, torch.zeros(1, bands, frames))
     stored = (weight_bytes, FLOAT_BYTES * weights + PLACE_BYTES * bands, FLOAT_BYTES * size)
     return WholeCost(*front, pooled, network, *stored)
 
 
-def _pooled(model: nn.Module, log_mel: Tensor) -> int:
-    """Means that layers of average pooling take."""
+def pooled_means(model: nn.Module, log_mel: Tensor) -> int:
+    """How many means a network's layers of average pooling take of a log-mel (1, n_mels, frames): a multiplication each."""
     counts: list[int] = []
     model = copy.deepcopy(model).cpu().eval()
     for module in model.modules():
