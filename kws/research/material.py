@@ -24,7 +24,7 @@ from kws.voices.talk import Talk, synthetic_talk
 KEYWORDS_A_MINUTE = 6  # keywords said by the voices of the talk, for each minute of it
 FEW_KEYWORDS = 8  # likewise, for validation and test of a typed word
 NEURAL_SHARE = 0.5  # of talk and of keywords, by neural voices where there are some
-TYPED = {"espeak": (6.0, 22), "joe": (0.5, 15), "kokoro": (0.03, 6), "silero": (1.0, 75)}
+TYPED = {"espeak": (6.0, 22), "joe": (0.75, 15), "kokoro": (0.06, 12), "silero": (1.0, 75)}
 """For a typed word, by the folder of a voice: how many times its minutes of talk, and keywords for each of those minutes.
 
 Each kind of voice that says the word takes misses of real people away; Kokoro is slow, espeak-ng fast.
