@@ -6,6 +6,7 @@ The study is kept in a database. The same command again, here or on other machin
 import argparse
 import sys
 import time
+from contextlib import suppress
 
 from tabulate import tabulate
 from tqdm import tqdm
@@ -39,9 +40,9 @@ def main(arguments: list[str] | None = None, prog: str = "kws search") -> None:
         from kws.research import search as searching
         from kws.research.search_material import Material
         from kws.research.search_space import SPECTRA, candidate
-        from kws.research.search_workers import begin, connect, search
+        from kws.research.search_workers import LOST, begin, connect, search
     except ModuleNotFoundError as error:
-        raise ValueError(f"a search needs optuna: pip install 'kws[search]' ({error})") from error
+        raise ValueError(f"a search needs optuna: pip install optuna ({error})") from error
     # What can be wrong is looked at before anything takes long.
     searching.check_budget(options.budget)
     given = {name: getattr(options, name) for name in ("keyword", "corpus") if getattr(options, name)}
@@ -65,8 +66,10 @@ def main(arguments: list[str] | None = None, prog: str = "kws search") -> None:
         print("stopped: finished trials are kept, and the same command goes on", file=sys.stderr)
         raise
     finally:
-        print(front(connect(options.storage, name, material), candidate))
-        print(f"kept as {name!r} in {searching.shown_url(options.storage)}; train one again with --rerun NUMBER")
+        # Whatever ended it is told, not that its database is lost as well.
+        with suppress(ValueError, OSError, *LOST):
+            print(front(connect(options.storage, name, material), candidate))
+            print(f"kept as {name!r} in {searching.shown_url(options.storage)}; train one again with --rerun NUMBER")
 
 
 class Progress:

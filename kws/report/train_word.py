@@ -4,6 +4,7 @@ Synthetic voices say it; networks that begin as a pretrained ear learn it from t
 """
 
 import argparse
+import os
 import time
 
 import torch
@@ -42,14 +43,13 @@ def main(arguments: list[str] | None = None, prog: str = "kws train") -> None:
 
 
 def word_settings(word: str, **given) -> Settings:
-    """Settings of a typed word: its voices are fetched if need be; values given here count more than the environment's."""
-    usual = {
-        "seeds": 1,
-        "epochs": EPOCHS,
-        "voices": fetch_or_say("voices"),
-        "speech": fetch_or_say("lines"),
-        "ear": "weights/ears",
+    """Settings of a typed word: what it learns from is fetched if none is named; values given here count more than the environment's."""
+    fetched = {
+        field: fetch_or_say(collection)
+        for field, collection in (("voices", "voices"), ("speech", "lines"))
+        if field not in given and f"KWS_{field.upper()}" not in os.environ
     }
+    usual = {"seeds": 1, "epochs": EPOCHS, "ear": "weights/ears", **fetched}
     return Settings.from_environment({"corpus": "synthetic", "keyword": word, **given}, **usual)
 
 

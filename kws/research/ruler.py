@@ -14,6 +14,7 @@ from kws.research.study import Study
 from kws.research.unheard import UNHEARD
 
 SNRS = (10.0, 5.0, 0.0)  # dB
+TEST_SETS, FEW_TEST_SETS = 100, 20  # test sets that are simulated with full effort, and with less
 AS_RECORDED, CONFUSABLE_WORDS, UNHEARD_NOISE = "as recorded", "confusable words", "unheard noise, all"
 Place = tuple[str, float]  # a noise and an SNR
 CLEAN: Place = (RECORDED, float("inf"))
@@ -80,7 +81,10 @@ def resolution(
     judged, found = _judged(study, (against, name), places), {}
     for kind in study.files(name):
         runs = [[run for place in places for run in judged[kind, place][one]] for one in (name, against)]
-        found[kind] = told_apart(*runs, [study.corpus.clips[i].speaker for i in study.splits[kind].test])
+        speakers = [study.corpus.clips[i].speaker for i in study.splits[kind].test]
+        found[kind] = told_apart(
+            *runs, speakers, test_sets=TEST_SETS if study.settings.effort == "full" else FEW_TEST_SETS
+        )
     return found
 
 

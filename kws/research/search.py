@@ -1,7 +1,7 @@
 """A search for the smallest detector of a keyword: error, cost and bytes at once, by optuna, on one machine or many.
 
 What a trial may choose is in ``kws.research.search_space``. Trials learn and are judged on the speaker-disjoint split's training and
-validation clips; its test clips are not even transformed. A trial is a number in a study, and the study is kept in a database.
+validation clips; test clips are not heard. A trial is a number in a study, and the study is kept in a database.
 """
 
 import time
@@ -29,7 +29,8 @@ RUNGS = (1 / 9, 1 / 3, 1.0)  # shares of the epochs after which a trial is looke
 LUCK = 2  # finished trials that must be better at a rung: one may be so by chance
 HEARTBEAT = 30  # seconds between two signs of life; after twice that a trial counts as lost, and is tried again
 RETRIES = 3
-STOPPED, OVER_BUDGET = "stopped", "over the budget"
+DEAR = 20  # choices over the budget for each one within it, after which a search ends
+STOPPED, OVER_BUDGET, EXCESS = "stopped", "over the budget", "multiplications over the budget"
 
 optuna.logging.set_verbosity(optuna.logging.ERROR)
 warnings.filterwarnings("ignore", category=ExperimentalWarning)
@@ -97,7 +98,11 @@ def open_study(storage: RDBStorage, name: str, bound: dict[str, str], begin: boo
     ``bound`` names what all of its trials share. Raises ``ValueError`` for a study of anything else, or one that is not there.
     """
     # The constant liar keeps workers from choosing alike: a running trial counts as a bad one.
-    shared = {"storage": storage, "study_name": name, "sampler": optuna.samplers.TPESampler(constant_liar=True)}
+    # What is over the budget counts as worse than all that is not.
+    sampler = optuna.samplers.TPESampler(
+        constant_liar=True, constraints_func=lambda trial: (trial.user_attrs.get(EXCESS, 0.0),)
+    )
+    shared = {"storage": storage, "study_name": name, "sampler": sampler}
     try:
         if not begin:
             study = optuna.load_study(**shared)
@@ -158,6 +163,10 @@ def work(
         done, running = len(trained(trials)), sum(t.state == TrialState.RUNNING for t in trials)
         if done >= limits.trials:
             return
+        if sum(t.user_attrs.get(STOPPED) == OVER_BUDGET for t in trials) > DEAR * (done + DEAR):
+            raise ValueError(
+                f"--budget {limits.budget:,.0f}: nearly nothing of the search space is as cheap; allow more"
+            )
         if done + running < limits.trials:
             study.optimize(objective, n_trials=1)
             said()
@@ -178,6 +187,7 @@ def run_trial(trial: Trial, material: Material, limits: Limits, interrupt: Inter
     trial.set_user_attr("cost", cost)
     trial.set_user_attr("bytes", size)
     if cost > limits.budget:
+        trial.set_user_attr(EXCESS, cost - limits.budget)
         stop(trial, OVER_BUDGET)
     # At each rung the error is kept, for others to be compared with.
     errors = errors_at_rungs(found, material, RUNGS)

@@ -1,7 +1,7 @@
 """What a search chooses from, as data; what a choice means as front end and network; and what it costs.
 
 Every front end is computed from the waveform: nothing is guessed from another one's log-mel. A *spectrum* is computed once for all
-trials, every 10 ms in narrow bands. A longer hop leaves frames out and wider bands sum powers, both exactly as if computed so.
+trials, every 10 ms in narrow bands. A longer hop leaves frames out and wider bands sum powers, both as if computed so, but for the least powers.
 """
 
 import io

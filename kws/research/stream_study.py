@@ -93,8 +93,9 @@ class StreamStudy(Study):
         jobs = [(name, KIND, seed) for name in (*self.teachers, *self.students) for seed in self.seeds(name)]
         missing = [job for job in jobs if job[0] in self.students and not self.is_there(*job)]
         choice = None if missing else read_choice(self.choice_file)
-        if choice and not self.settings.report and choice.given not in (None, self.given):
-            choice = None  # made with other material
+        made_otherwise = choice and (choice.given not in (None, self.given) or choice.allowed != self.alarms_allowed)
+        if made_otherwise and not self.settings.report:
+            choice = None  # with other material, or for other limits
         if choice is None:
             self.may_train(self.path(*(missing or jobs)[0]) if missing else self.choice_file)
             choice = self._fit()

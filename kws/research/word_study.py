@@ -15,7 +15,7 @@ from tqdm import tqdm
 from kws.checkpoint import load_model
 from kws.data.corpus import CorpusError
 from kws.data.storage import fingerprint
-from kws.research.material import in_a_row, stand_in
+from kws.research.material import TYPED, in_a_row, stand_in
 from kws.research.networks import FROM_EARS, Rung
 from kws.research.own import own_words, unlike
 from kws.research.records import files_digest, recipe_of
@@ -72,6 +72,7 @@ class WordStudy(StreamStudy):
             effort.word_scenes,
             effort.validation_scenes,
             effort.talk_minutes,
+            sorted(TYPED.items()),
             BATCH,
             TOGETHER,
         )

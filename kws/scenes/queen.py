@@ -30,16 +30,16 @@ class Line(NamedTuple):
 
 
 def queen_lines(path: str | Path) -> list[Line]:
-    """The lines in the order of the file. Raises ``ValueError`` for another file, or one that was cut off."""
+    """The lines in the order of the file. Raises ``AudioError`` for another file, or one that was cut off."""
     packed = Path(path).read_bytes()
     if packed[: len(MAGIC)] != MAGIC:
-        raise ValueError(f"{path}: not {QUEEN} of Flight of the Amazon Queen")
+        raise AudioError(f"{path}: not {QUEEN} of Flight of the Amazon Queen")
     # The list of files comes first.
-    (count,) = struct.unpack_from(">H", packed, LIST_AT)
     first = LIST_AT + 2
-    entries = list(ENTRY.iter_unpack(packed[first : first + count * ENTRY.size]))
-    if max((start + size for *_, start, size in entries), default=0) > len(packed):
-        raise ValueError(f"{path}: cut off; fetch it again")
+    last = first + ENTRY.size * int.from_bytes(packed[LIST_AT:first], "big")
+    entries = list(ENTRY.iter_unpack(packed[first:last])) if last <= len(packed) else []
+    if last > len(packed) or max((start + size for *_, start, size in entries), default=0) > len(packed):
+        raise AudioError(f"{path}: cut off; fetch it again")
     named = ((name.rstrip(b"\0").decode("latin-1"), start, size) for name, _, start, size in entries)
     return [Line(name.removesuffix(SPOKEN), packed[at : at + n]) for name, at, n in named if name.endswith(SPOKEN)]
 

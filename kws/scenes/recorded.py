@@ -52,15 +52,23 @@ def recorded_phrases(folder: str | Path, subset: str = TRAIN, cache: str | Path 
     paths = [path for path, part in parts.items() if (VALIDATION if part == VALIDATION else TRAIN) == subset]
 
     # Each recording on whichever core is free.
-    def read(recording: Path | Line) -> list[np.ndarray] | str:
+    def read(recording: Path | Line | str) -> list[np.ndarray] | str:
+        if isinstance(recording, str):
+            return recording
         try:
             waveform = read_line(recording) if isinstance(recording, Line) else read_audio(recording)
             return [phrase.numpy() for phrase in cut_at_pauses(waveform)]
         except AudioError as error:
             return str(error)
 
+    def lines_or_error(path: Path) -> list[Line] | list[str]:
+        try:
+            return queen_lines(path)
+        except AudioError as error:
+            return [str(error)]
+
     def make() -> dict:
-        recordings = [one for path in paths for one in (queen_lines(path) if path in packed else [path])]
+        recordings = [one for path in paths for one in (lines_or_error(path) if path in packed else [path])]
         found = list(in_order(read, recordings, f"reading recorded speech for {subset}", "recording"))
         errors = [message for message in found if isinstance(message, str)]
         for message in errors:

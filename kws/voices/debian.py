@@ -4,12 +4,11 @@ import errno
 import os
 import shutil
 import subprocess
+from contextlib import suppress
 from pathlib import Path
 
 UNPACKED = "unpacked"  # the folder with the package's files
-PRIVATE = ("Dir::State::Lists=lists", "Dir::Cache=cache", "APT::Sandbox::User=root", "Debug::NoLocking=1")
-"""Settings of apt-get with which it keeps its lists of packages in the folder it runs in, as any user."""
-UNREACHED = ("Unable to locate package", "Could not resolve", "Unable to fetch", "Failed to fetch", "Unable to find")
+SANDBOX = ("-o", "APT::Sandbox::User=root")  # it downloads as whoever runs it, and warns of nothing
 
 
 class FetchError(OSError):
@@ -23,19 +22,21 @@ class NotReached(FetchError):
 def unpack_debian(package: str, folder: Path) -> None:
     """Download a package with apt-get, and unpack it below ``folder``.
 
-    Where apt-get knows of no packages, as in a fresh container, it fetches their list for this time.
-    Raises ``NotReached`` where there is no apt-get, no network or no such package, and ``FetchError`` for whatever else goes wrong.
+    Where apt-get knows of no packages, as in a fresh container, it fetches their list for this time, as any user.
+    Raises ``NotReached`` where it cannot be had, ``OSError`` for a full disk, and ``FetchError`` for a damaged package.
     """
     if not (shutil.which("apt-get") and shutil.which("dpkg-deb")):
         raise NotReached(f"{package} is a package of Debian's, and there is no apt-get here")
-    download = ["apt-get", "-o", PRIVATE[2], "download", package]
-    private = [part for setting in PRIVATE for part in ("-o", setting)]
-    for name in ("lists", "cache"):
-        (folder / name / "partial").mkdir(parents=True)
     try:
-        _run(download, folder)
+        _run(["apt-get", *SANDBOX, "download", package], folder)
     except NotReached:
-        _run(["apt-get", *private, "update"], folder)
+        # Its own lists and cache lie in the folder: a path that is not absolute would be below the system's.
+        private = list(SANDBOX)
+        for name, setting in (("lists", "Dir::State::Lists"), ("cache", "Dir::Cache")):
+            (folder / name / "partial").mkdir(parents=True)
+            private += ["-o", f"{setting}={folder.resolve() / name}"]
+        with suppress(NotReached):  # of one source of several, perhaps
+            _run(["apt-get", *private, "update"], folder)
         _run(["apt-get", *private, "download", package], folder)
     (file,) = folder.glob(f"{package}_*.deb")
     _run(["dpkg-deb", "-x", file.name, UNPACKED], folder)
@@ -47,9 +48,9 @@ def _run(command: list[str], folder: Path) -> None:
     if done.returncode == 0:
         return
     lines = [line for line in done.stderr.splitlines() if line.startswith(("E: ", "Err", "dpkg-deb: error"))]
-    reason = (lines[-1] if lines else done.stderr.strip()[-200:]).removeprefix("E: ")
+    reason = (lines[-1] if lines else done.stderr.strip()[-200:]).removeprefix("E: ") or "it does not say why"
     if "No space left" in done.stderr or "enough free space" in done.stderr:
         raise OSError(errno.ENOSPC, reason)
-    if any(sign in done.stderr for sign in UNREACHED):
+    if command[0] == "apt-get":
         raise NotReached(reason)
-    raise FetchError(f"{' '.join(command[:1])} failed: {reason}")
+    raise FetchError(f"{command[0]} failed: {reason}")

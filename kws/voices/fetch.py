@@ -44,7 +44,9 @@ def fetch(name: str, root: str | Path = ".") -> Path:
                 print(f"{name}: there already")
     except NotReached as error:
         raise NotReached(f"{error}: {collection.without}; run make {name} later") from error
-    except FetchError:
+    except FetchError as error:
+        if collection.debian:  # another release may have another file: one can go on without
+            raise NotReached(f"{error}: {collection.without}") from error
         raise
     except OSError as error:
         full = "; is the disk full?" if error.errno in (errno.ENOSPC, errno.EDQUOT) else ""

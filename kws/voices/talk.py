@@ -18,6 +18,7 @@ from kws.data.acoustics import convolve
 from kws.data.audio import SAMPLE_RATE, to_int16
 from kws.data.corpus import CorpusError
 from kws.data.jobs import one_thread
+from kws.voices.apart import EspeakCrash
 from kws.voices.espeak import Espeak
 from kws.voices.find import Voice
 from kws.voices.phonemes import CONSONANTS, VOWELS, holds, in_an_accent, nearest, neighbours, similar_words
@@ -96,7 +97,10 @@ def synthetic_talk(
         while left > 0:
             words = [w for _ in range(rng.integers(1, 8)) for w in _words(known, near, confusable, made_up, rng)]
             if not holds([p for word in words for p in word], sound):
-                phrases.append(say(words))
+                try:
+                    phrases.append(say(words))
+                except EspeakCrash:
+                    continue
                 left -= len(phrases[-1])
                 bar.update(min(len(phrases[-1]) / SAMPLE_RATE, bar.total - bar.n))
     return Talk(phrases, [say([sound], rng.uniform(*CALLED)) for _ in range(keywords)])

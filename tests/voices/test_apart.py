@@ -1,5 +1,6 @@
 """espeak-ng in a process of its own: the same samples, and a crash costs one word."""
 
+import faulthandler
 import os
 import signal
 
@@ -21,6 +22,7 @@ def crashes(monkeypatch):
 
     def said(self, phonemes, voice, words_per_minute, pitch, pitch_range):
         if pitch in at:
+            faulthandler.disable()  # pytest's would tell of it at length
             os.kill(os.getpid(), at[pitch])
         return say(self, phonemes, voice, words_per_minute, pitch, pitch_range)
 
@@ -50,6 +52,14 @@ def test_after_a_crash_it_starts_anew(crashes, number):
     with pytest.raises(EspeakCrash, match="say of .*f3"):
         apart.say(*SAID[:3], 66, 50)
     assert np.array_equal(apart.say(*SAID), Espeak().say(*SAID))
+
+
+def test_one_that_hangs_counts_as_crashed(monkeypatch):
+    monkeypatch.setattr(Espeak, "say", lambda *_: signal.pause())
+    apart = EspeakApart()
+    monkeypatch.setattr("kws.voices.apart.PATIENCE", 0.2)
+    with pytest.raises(EspeakCrash):
+        apart.say(*SAID)
 
 
 def test_a_mouth_says_it_otherwise(crashes):
