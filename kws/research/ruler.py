@@ -9,11 +9,12 @@ from kws.data.jobs import in_order
 from kws.evaluate import judge_checkpoint
 from kws.research.conditions import RECORDED, confusable_words, in_noise
 from kws.research.networks import titles
-from kws.research.paired import Judged, Paired, paired, told_apart
+from kws.research.paired import RESAMPLES, Judged, Paired, paired, told_apart
 from kws.research.study import Study
 from kws.research.unheard import UNHEARD
 
 SNRS = (10.0, 5.0, 0.0)  # dB
+FEW_RESAMPLES = 500  # of speakers, but with full effort
 TEST_SETS, FEW_TEST_SETS = 100, 20  # test sets that are simulated with full effort, and with less
 AS_RECORDED, CONFUSABLE_WORDS, UNHEARD_NOISE = "as recorded", "confusable words", "unheard noise, all"
 Place = tuple[str, float]  # a noise and an SNR
@@ -51,6 +52,7 @@ def ruler(
     conditions |= {f"unheard noise, {snr_db:g} dB": [p for p in places if p[1] == snr_db] for snr_db in snrs}
     conditions |= {UNHEARD_NOISE: places[1:]} if places[1:] else {}
     judged, rows = _judged(study, (against, *names), places), []
+    resamples = RESAMPLES if study.settings.effort == "full" else FEW_RESAMPLES
     for kind in study.files(against):
         clips = [study.corpus.clips[i] for i in study.splits[kind].test]
         like = confusable_words({clip.word for clip in clips} - {study.keyword}, study.settings.say or study.keyword)
@@ -66,7 +68,7 @@ def ruler(
             for name in [name for name in names if name in runs]:
                 labels = runs[name][0][1]
                 about = (titles(name)[name], kind, condition, len(study.seeds(name)), len(labels), int(labels.sum()))
-                rows.append(Ruled(*about, paired(runs[name], runs[against], speakers)))
+                rows.append(Ruled(*about, paired(runs[name], runs[against], speakers, resamples=resamples)))
     return rows
 
 

@@ -8,7 +8,7 @@ from kws.model import CRNN
 from kws.research.conditions import in_noise
 from kws.research.networks import RUNGS
 from kws.research.paired import paired
-from kws.research.ruler import resolution, ruler
+from kws.research.ruler import FEW_RESAMPLES, resolution, ruler
 from kws.research.settings import Settings
 from kws.research.study import NotTrained, Study
 from kws.research.unheard import UNHEARD
@@ -53,7 +53,7 @@ def test_in_noise_it_is_the_mean_over_seeds_and_kinds(study, rows):
             for name, judged in runs.items():
                 judged += [study.judged(name, "speaker-disjoint", seed) for seed in range(2)]
     speakers = [study.corpus.clips[i].speaker for i in study.splits["speaker-disjoint"].test]
-    expected = paired(runs["beyond"], runs["base"], speakers)
+    expected = paired(runs["beyond"], runs["base"], speakers, resamples=FEW_RESAMPLES)
     assert found.paired == expected
     assert (found.clips, found.paired.speakers) == (len(speakers), 4)
     measured = [study.measure("beyond", snr_db=0.0, noise=noise)[0] for noise in UNHEARD]
