@@ -21,7 +21,7 @@ def fold_batch_norm(model: nn.Module) -> nn.Module:
     if not isinstance(model, CRNN) or not model.config.norm:
         return model
     # Everything but the convolutions stays as it is.
-    folded = CRNN(replace(model.config, norm=False))
+    folded = type(model)(replace(model.config, norm=False))
     kept = {name: tensor for name, tensor in model.state_dict().items() if not name.startswith("convolution.")}
     theirs, names = _convolutions(model), [f"convolution.{place}" for place in _convolutions(folded)]
     norms = [m for m in model.convolution if isinstance(m, nn.BatchNorm2d)]

@@ -12,7 +12,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from kws.checkpoint import stored_tensors
 from kws.data.audio import SAMPLE_RATE
-from kws.features import frames_in
+from kws.features import front_end_of
 
 
 def count_macs(model: nn.Module, seconds: float = 1.0) -> int:
@@ -61,4 +61,5 @@ def score(compression_rate: float, speedup_rate: float) -> float:
 def _log_mel(model: nn.Module, seconds: float) -> torch.Tensor:
     if not seconds > 0:
         raise ValueError(f"seconds must be positive, got {seconds}")
-    return torch.zeros(1, model.config.n_mels, frames_in(round(seconds * SAMPLE_RATE)))
+    front_end = front_end_of(model.config)
+    return torch.zeros(1, front_end.n_mels, front_end.spectrum.frames_in(round(seconds * SAMPLE_RATE)))

@@ -1,6 +1,5 @@
 """Judging a model on the clips of a subset, and keyword probabilities for any waveform."""
 
-from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +9,7 @@ from torch import Tensor, nn
 from kws.checkpoint import Provenance, load_model, load_provenance
 from kws.data.audio import SAMPLE_RATE, fit_to_length
 from kws.data.jobs import one_thread
-from kws.features import LogMel
+from kws.features import front_end_of
 from kws.model import CRNN
 from kws.split import require_split
 from kws.views import TrainingData
@@ -43,12 +42,7 @@ def keyword_probability(model: CRNN, waveform: Tensor) -> Tensor:
         raise ValueError("waveform holds NaN or infinite samples")
     # Every clip is brought to a second, which is what the model was trained on.
     clips = fit_to_length(waveform.float(), SAMPLE_RATE)
-    return probabilities(model, _front_end(model.config.n_mels)(clips), next(model.parameters()).device)
-
-
-@cache
-def _front_end(n_mels: int) -> LogMel:
-    return LogMel(n_mels)
+    return probabilities(model, front_end_of(model.config)(clips), next(model.parameters()).device)
 
 
 def judge(model: CRNN, data: TrainingData, subset: str = "test") -> tuple[np.ndarray, np.ndarray]:

@@ -11,13 +11,9 @@ def _checked(probabilities, labels) -> tuple[np.ndarray, np.ndarray]:
     p = np.asarray(probabilities, dtype=np.float64)
     y = np.asarray(labels)
     if p.ndim != 1 or p.shape != y.shape:
-        raise ValueError(
-            f"probabilities and labels must be two lists of one length, got shapes {p.shape} and {y.shape}"
-        )
+        raise ValueError(f"probabilities and labels must be lists of one length, got shapes {p.shape} and {y.shape}")
     if not np.isfinite(p).all():
-        raise ValueError(
-            f"{(~np.isfinite(p)).sum()} of {p.size} probabilities are NaN or infinite: the model has diverged"
-        )
+        raise ValueError(f"{(~np.isfinite(p)).sum()} of {p.size} probabilities are NaN or infinite: it has diverged")
     if not np.isin(y, (0, 1)).all():
         raise ValueError("labels must be 0 (other) or 1 (keyword)")
     y = y.astype(bool)

@@ -7,10 +7,12 @@ one second is 101 frames, from which the convolution makes 11 steps.
 import math
 from dataclasses import dataclass
 from importlib import import_module
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
+
+from kws.data.spectrum import Spectrum
 
 RECURRENT = {"gru": nn.GRU, "rnn": nn.RNN}
 ATTENTION = ("mlp", "linear")
@@ -53,6 +55,7 @@ class CRNNConfig:
     layers: int = 2
     attention: str = "mlp"
     classes: int = 2
+    spectrum: ClassVar[Spectrum] = Spectrum()  # of the log-mel; kinds of network outside the paper have another
 
     def __post_init__(self) -> None:
         if self.rnn not in RECURRENT:
@@ -170,8 +173,8 @@ class Attention(nn.Module):
 
 NETWORKS: dict[type, type[nn.Module]] = {}
 """Each config's network; a module that defines another kind adds it with ``register``."""
-ELSEWHERE = {"TCResNet": "kws.research.tc_resnet", "StreamTeacher": "kws.research.stream_teacher"}
-"""Where kinds outside the paper are defined: imported when a checkpoint names one."""
+ELSEWHERE = {"TCResNet": "tc_resnet", "StreamTeacher": "stream_teacher", "OwnFrontCRNN": "own_front"}
+"""In which file of ``kws.research`` kinds outside the paper are defined: imported when a checkpoint names one."""
 
 
 def register(config: type, network: type[nn.Module]) -> None:
@@ -187,7 +190,7 @@ def build(config: Any) -> nn.Module:
 def config_kind(architecture: str) -> type:
     """The config class of a network's class name, as in a checkpoint. Raises ``KeyError`` for an unknown one."""
     if architecture in ELSEWHERE:
-        import_module(ELSEWHERE[architecture])
+        import_module(f"kws.research.{ELSEWHERE[architecture]}")
     return {network.__name__: config for config, network in NETWORKS.items()}[architecture]
 
 

@@ -13,7 +13,7 @@ from kws.data.augment import WaveformAugmentation, augment_waveforms
 from kws.data.corpus import Corpus, load_clips, load_noises
 from kws.data.jobs import in_order
 from kws.data.storage import cache_file, cached, digest, file_state, fingerprint
-from kws.features import BATCH, LogMel, frames_in, log_mels
+from kws.features import BATCH, LogMel, log_mels
 from kws.split import Split, check_no_leak
 
 VERSION = 4  # of what is cached: raise it when features or augmentation change
@@ -76,27 +76,23 @@ def training_data(
     augmentation: WaveformAugmentation = WaveformAugmentation(),
     seed: int = 0,
     cache: str | Path | None = None,
+    front_end: LogMel | None = None,
 ) -> TrainingData:
     """Add the augmented views of the training clips, by default ``enough_views`` of each; none (0) are enough to evaluate.
 
-    No clip of another subset goes into the views, not even as babble.
+    No clip of another subset goes into the views, not even as babble. Another ``front_end`` hears the same takes.
     """
     check_no_leak(clips.corpus, split)
     views = enough_views(len(split.train)) if views is None else views
     noises = load_noises(clips.corpus)
     # The samples themselves are in the key: the same names with other sound are other views.
-    key = fingerprint(VERSION, split.fingerprint, views, augmentation, seed, digest([clips.waveforms, *noises]))
-    file = cache_file(cache, clips.corpus.name, f"{views}-views-{split.kind}") if views else None
-    value = cached(file, key, lambda: {"views": make_views(clips, split.train, views, augmentation, seed, LogMel())})
-    return TrainingData(
-        clips.corpus,
-        keyword,
-        split,
-        clips.corpus.labels(keyword),
-        clips.log_mel,
-        value["views"],
-        fingerprint(key, keyword),
-    )
+    heard = (front_end.n_mels, front_end.spectrum) if front_end else ()
+    key = fingerprint(VERSION, split.fingerprint, views, augmentation, seed, digest([clips.waveforms, *noises]), *heard)
+    name = f"{views}-views-{split.kind}{fingerprint(heard) if heard else ''}"
+    file, takes = cache_file(cache, clips.corpus.name, name) if views else None, (split.train, views, augmentation)
+    value = cached(file, key, lambda: {"views": make_views(clips, *takes, seed, front_end or LogMel())})
+    log_mel, labels = log_mels(clips.waveforms, front_end) if front_end else clips.log_mel, clips.corpus.labels(keyword)
+    return TrainingData(clips.corpus, keyword, split, labels, log_mel, value["views"], fingerprint(key, keyword))
 
 
 def enough_views(clips: int) -> int:
@@ -122,7 +118,7 @@ def make_views(
         waveforms, babble = (to_float(clips.waveforms[torch.from_numpy(i)]) for i in (batch, others))
         return front_end(augment_waveforms(waveforms, noises, babble, augmentation, generator)).half().numpy()
 
-    shape = (views, len(train), front_end.mel.n_mels, frames_in(clips.waveforms.shape[1]))
+    shape = (views, len(train), front_end.n_mels, front_end.spectrum.frames_in(clips.waveforms.shape[1]))
     result = torch.empty(shape, dtype=torch.float16)
     made = in_order(make, jobs, f"augmenting, {views} views", "clip", lambda job: min(BATCH, len(train) - job[1]))
     for (view, start), batch in zip(jobs, made, strict=True):

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from kws.data.audio import SAMPLE_RATE
-from kws.features import HIGHEST_POWER, HOP, LOWEST_POWER, WINDOW, LogMel, frames_in
+from kws.features import HIGHEST_POWER, LOWEST_POWER, LogMel, front_end_of
 from kws.streaming.onnx_export import OPSET
 
 
@@ -19,16 +19,18 @@ class MatrixLogMel(nn.Module):
 
     def __init__(self, front_end: LogMel):
         super().__init__()
-        bins, time = torch.arange(WINDOW // 2 + 1).double(), torch.arange(WINDOW).double()
-        angle = 2 * torch.pi * bins[:, None] * time / WINDOW
+        self.spectrum, points = front_end.spectrum, front_end.spectrum.window
+        bins, time = torch.arange(points // 2 + 1).double(), torch.arange(points).double()
+        angle = 2 * torch.pi * bins[:, None] * time / points
         window = front_end.mel.spectrogram.window.double()
         waves = torch.cat([angle.cos() * window, angle.sin() * window]).float()
         self.register_buffer("waves", waves.unsqueeze(1))  # (2 * 201, 1, 400)
-        self.register_buffer("mel", front_end.mel.mel_scale.fb.T.contiguous())  # (n_mels, 201)
+        self.register_buffer("mel", self.spectrum.bands(front_end.n_mels).T.contiguous())  # (n_mels, 201)
 
     def forward(self, waveform: Tensor) -> Tensor:
-        padded = nn.functional.pad(waveform, (WINDOW, 0)).unsqueeze(1)
-        real, imaginary = nn.functional.conv1d(padded, self.waves, stride=HOP).chunk(2, 1)
+        padded = nn.functional.pad(waveform, (self.spectrum.reach, 0))
+        sound, hop = self.spectrum.sampled(padded).unsqueeze(1), self.spectrum.hop // self.spectrum.decimation
+        real, imaginary = nn.functional.conv1d(sound, self.waves, stride=hop).chunk(2, 1)
         return (self.mel @ (real * real + imaginary * imaginary)).clamp(LOWEST_POWER, HIGHEST_POWER).log()
 
 
@@ -47,12 +49,12 @@ def example(model: nn.Module, front_end: bool, batch: int = 1) -> Tensor:
     """A second of input: waveform (batch, 16000) or log-mel (batch, n_mels, 101)."""
     if front_end:
         return torch.randn(batch, SAMPLE_RATE) * 0.1
-    return torch.randn(batch, model.config.n_mels, frames_in(SAMPLE_RATE)) * 4 - 7
+    return torch.randn(batch, model.config.n_mels, front_end_of(model.config).spectrum.frames_in(SAMPLE_RATE)) * 4 - 7
 
 
 def to_torchscript(model: nn.Module, front_end: bool, batch: int = 1) -> torch.jit.ScriptModule:
     """Traced and frozen for batches of this size."""
-    whole = WithFrontEnd(LogMel(model.config.n_mels), model).eval() if front_end else model.eval()
+    whole = WithFrontEnd(front_end_of(model.config), model).eval() if front_end else model.eval()
     with warnings.catch_warnings(), torch.no_grad():
         warnings.simplefilter("ignore")  # TorchScript is deprecated; the shape checks become constants
         return torch.jit.freeze(torch.jit.trace(whole, example(model, front_end, batch)))
@@ -60,7 +62,7 @@ def to_torchscript(model: nn.Module, front_end: bool, batch: int = 1) -> torch.j
 
 def to_onnx(model: nn.Module, front_end: bool, batch: int = 1) -> bytes:
     """An ONNX model for batches of this size: input ``sound``, output ``logits``."""
-    whole = WithFrontEnd(MatrixLogMel(LogMel(model.config.n_mels)), model) if front_end else model
+    whole = WithFrontEnd(MatrixLogMel(front_end_of(model.config)), model) if front_end else model
     buffer = io.BytesIO()
     with warnings.catch_warnings(), torch.no_grad():
         warnings.simplefilter("ignore")  # the other exporter takes recurrent layers apart, step by step

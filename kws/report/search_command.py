@@ -31,6 +31,7 @@ def main(arguments: list[str] | None = None, prog: str = "kws search") -> None:
     parser.add_argument("--epochs", type=int, help="of a trial that is not stopped (default: KWS_EPOCHS, or 50)")
     parser.add_argument("--labels-only", action="store_true", help="do without teachers, which take long to train")
     parser.add_argument("--rerun", type=int, metavar="NUMBER", help="train this trial again, and compare")
+    parser.add_argument("--save", type=int, metavar="NUMBER", help="train this trial again, and write its checkpoint")
     options = parser.parse_args(arguments)
     for name in ("trials", "minutes", "epochs"):
         if (value := getattr(options, name)) is not None and not value > 0:
@@ -39,6 +40,7 @@ def main(arguments: list[str] | None = None, prog: str = "kws search") -> None:
     try:
         from kws.research import search as searching
         from kws.research.search_material import Material
+        from kws.research.search_rerun import rerun, save_rerun
         from kws.research.search_space import SPECTRA, candidate
         from kws.research.search_workers import LOST, begin, connect, search
     except ModuleNotFoundError as error:
@@ -50,8 +52,16 @@ def main(arguments: list[str] | None = None, prog: str = "kws search") -> None:
     searching.open_storage(options.storage).engine.dispose()
     material = Material(Study(settings), options.epochs or settings.epochs, not options.labels_only)
     name = options.study or f"{material.study.corpus.name}-{material.study.keyword}"
-    if options.rerun is not None:
-        print(compared(*searching.rerun(connect(options.storage, name, material), options.rerun, material), candidate))
+    if (number := options.save if options.rerun is None else options.rerun) is not None:
+        found = rerun(connect(options.storage, name, material), number, material)
+        if options.save is None:
+            print(compared(found, candidate))
+        else:
+            path = material.study.weights / f"searched-{number}.pt"
+            save_rerun(found, material, path)
+            print(
+                f"{path}: {candidate(found.trial.params)}\n1 - AUC {found.errors[-1]:.3e}; hear it with: kws listen {path}"
+            )
         return
     begin(options.storage, name, material)
     for spectrum in SPECTRA:
@@ -69,7 +79,7 @@ def main(arguments: list[str] | None = None, prog: str = "kws search") -> None:
         # Whatever ended it is told, not that its database is lost as well.
         with suppress(ValueError, OSError, *LOST):
             print(front(connect(options.storage, name, material), candidate))
-            print(f"kept as {name!r} in {searching.shown_url(options.storage)}; train one again with --rerun NUMBER")
+            print(f"kept as {name!r} in {searching.shown_url(options.storage)}; write one with --save NUMBER")
 
 
 class Progress:
@@ -112,8 +122,9 @@ def front(study, candidate) -> str:
     return tabulate(lines, heads, disable_numparse=True, colalign=["right"] * 4 + ["left"])
 
 
-def compared(trial, stored: list[float], errors: list[float], candidate) -> str:
+def compared(again, candidate) -> str:
     """A trial that was trained again, against what is stored. Raises ``ValueError`` where they differ."""
+    trial, stored, errors = again.trial, again.stored, again.errors
     if errors != stored:
         raise ValueError(
             f"trial {trial.number} gives {errors}, stored is {stored}: other kinds of CPU differ a little, other versions may more"

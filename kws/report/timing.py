@@ -23,7 +23,7 @@ from tqdm import tqdm
 from kws.checkpoint import load_model
 from kws.data.audio import SAMPLE_RATE
 from kws.data.storage import CheckpointError, check_file, is_torchscript
-from kws.features import LogMel
+from kws.features import front_end_of
 from kws.report.export import WithFrontEnd, example, to_onnx, to_torchscript
 from kws.streaming import largest_difference, load_stream
 from kws.streaming.onnx_stream import OnnxStream
@@ -110,7 +110,7 @@ def _call(model: nn.Module, runtime: str, batch: int, front_end: bool) -> Callab
     elif runtime == "eager float16":
         run, sound = _half(model), sound.half()
     else:
-        run = WithFrontEnd(LogMel(model.config.n_mels), model).eval() if front_end else model
+        run = WithFrontEnd(front_end_of(model.config), model).eval() if front_end else model
     return lambda: run(sound)
 
 

@@ -120,7 +120,7 @@ class Measured:
 def measure(
     titles: dict[str, str],
     files: dict[str, dict[str, list[Path]]],
-    sets: dict[str, TrainingData],
+    heard: dict[str, dict[str, TrainingData]],
     base: Sequence[Measured] = (),
 ) -> list[Measured]:
     """Load and evaluate networks.
@@ -128,13 +128,13 @@ def measure(
     Args:
         titles: by name.
         files: the seeds' checkpoints by name and kind of split.
-        sets: the clips by kind of split.
+        heard: the clips as each network hears them, by name and kind of split.
         base: rates are against its first, or else against the first of these networks.
     """
 
     def judged(job: tuple[str, str]) -> Quality:
         name, kind = job
-        return quality([judge_checkpoint(path, sets[kind]) for path in files[name][kind]])
+        return quality([judge_checkpoint(path, heard[name][kind]) for path in files[name][kind]])
 
     # The intervals take most of the time: each network and split on its own.
     jobs = [(name, kind) for name in titles for kind in files[name]]

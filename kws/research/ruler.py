@@ -7,7 +7,8 @@ import numpy as np
 
 from kws.data.jobs import in_order
 from kws.evaluate import judge_checkpoint
-from kws.research.conditions import RECORDED, confusable_words, in_noise
+from kws.research.conditions import RECORDED, confusable_words
+from kws.research.heard import heard
 from kws.research.networks import titles
 from kws.research.paired import RESAMPLES, Judged, Paired, paired, told_apart
 from kws.research.study import Study
@@ -57,11 +58,11 @@ def ruler(
         clips = [study.corpus.clips[i] for i in study.splits[kind].test]
         like = confusable_words({clip.word for clip in clips} - {study.keyword}, study.settings.say or study.keyword)
         alike = np.array([clip.word in (study.keyword, *like) for clip in clips])
-        for condition, heard in conditions.items():
+        for condition, within in conditions.items():
             kept = alike if condition == CONFUSABLE_WORDS else np.ones(len(clips), dtype=bool)
             # All seeds in all noises of the condition; of them the mean is taken.
             runs = {
-                name: [(p[kept], y[kept]) for place in heard for p, y in judged[kind, place][name]]
+                name: [(p[kept], y[kept]) for place in within for p, y in judged[kind, place][name]]
                 for name in judged[kind, CLEAN]
             }
             speakers = [clip.speaker for clip, keep in zip(clips, kept, strict=True) if keep]
@@ -98,11 +99,10 @@ def _judged(
 
     def judge(job: tuple[str, Place]) -> dict[str, list[Judged]]:
         kind, (noise, snr_db) = job
-        data = study.sets[kind]
-        if job[1] != CLEAN:
-            data = in_noise(study.clips, data, snr_db, noise=noise)
         found = {name: files[name][kind] for name in names if kind in files[name]}
-        return {name: [judge_checkpoint(path, data) for path in paths] for name, paths in found.items()}
+        where = {} if job[1] == CLEAN else {"snr_db": snr_db, "noise": noise}
+        data = heard(study.clips, {kind: study.sets[kind]}, list(found), **where)
+        return {name: [judge_checkpoint(path, data[name][kind]) for path in paths] for name, paths in found.items()}
 
     _ = study.sets  # made once, before the processes part
     jobs = [(kind, place) for kind in files[names[0]] for place in places]

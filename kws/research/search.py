@@ -228,13 +228,3 @@ def is_dominated(trial: Trial, rung: int, error: float, cost: int, size: int) ->
     seen = [t.user_attrs for t in finished]
     better = [a for a in seen if a[f"error {rung}"] < error and a["cost"] <= cost and a["bytes"] <= size]
     return len(better) >= LUCK
-
-
-def rerun(study: optuna.Study, number: int, material: Material) -> tuple[FrozenTrial, list[float], list[float]]:
-    """Train a trial again: it, and its errors at the rungs that it reached, then and now. Raises ``ValueError`` for one that was not trained."""
-    trial = next((t for t in study.get_trials(deepcopy=False) if t.number == number), None)
-    if trial is None or trial not in trained([trial]) or "error 0" not in trial.user_attrs:
-        raise ValueError(f"the study {study.study_name!r} has no trial {number} that was trained")
-    names = [f"error {rung}" for rung in range(len(RUNGS))]
-    stored = [trial.user_attrs[name] for name in names if name in trial.user_attrs]
-    return trial, stored, list(errors_at_rungs(candidate(trial.params), material, RUNGS[: len(stored)]))

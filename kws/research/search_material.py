@@ -5,16 +5,16 @@ from dataclasses import replace
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from kws.compress import as_stored, fold_batch_norm
 from kws.data.augment import WaveformAugmentation
 from kws.data.storage import cache_file, cached, fingerprint
 from kws.evaluate import judge
-from kws.features import log_mels
+from kws.features import LogMel, log_mels
 from kws.metrics import one_minus_auc
 from kws.research.conditions import in_noise
-from kws.research.search_space import SPECTRA, Candidate, FrontEnd, SpectrumLogMel
+from kws.research.search_space import SPECTRA, Candidate, FrontEnd
 from kws.research.study import Study
 from kws.research.teachers import mean_targets
 from kws.targets import Targets, teach
@@ -76,18 +76,19 @@ class Material:
         log_mel is of the training and validation clips, noisy of the latter at 5 dB SNR; other clips are NaN.
         """
         if name not in self._fine:
-            front_end, clips = SpectrumLogMel(SPECTRA[name]), self.study.clips
+            spectrum, bands = SPECTRA[name]
+            front_end, clips = LogMel(bands, spectrum), self.study.clips
 
             def make() -> dict:
                 wanted = torch.from_numpy(np.concatenate([self.split.train, self.split.validation]))
-                log_mel = torch.full((len(clips.waveforms), SPECTRA[name].bands, 101), torch.nan)
+                log_mel = torch.full((len(clips.waveforms), bands, 101), torch.nan)
                 log_mel[wanted] = log_mels(clips.waveforms[wanted], front_end)
                 heard = replace(self.data, log_mel=log_mel)
                 noisy = in_noise(clips, heard, SNR_DB, "validation", front_end=front_end).log_mel
                 takes = (self.split.train, len(self.data.views), WaveformAugmentation(), 0, front_end)
                 return {"log_mel": log_mel, "noisy": noisy, "views": make_views(clips, *takes)}
 
-            what = f"search-{SPECTRA[name].rate}-{SPECTRA[name].window}"
+            what = f"search-{SPECTRA[name][0].rate}-{SPECTRA[name][0].window}"
             file = cache_file(self.study.settings.cache, self.study.corpus.name, what)
             self._fine[name] = cached(file, fingerprint(self.data.key, SPECTRA[name], SNR_DB), make)
         return self._fine[name]
@@ -105,6 +106,13 @@ def errors_at_rungs(found: Candidate, material: Material, rungs: tuple[float, ..
 
     Raises ``TrainingError`` if it diverges, ``StorageError`` for values beyond int8.
     """
+    return (error for error, _ in trained_at_rungs(found, material, rungs))
+
+
+def trained_at_rungs(
+    found: Candidate, material: Material, rungs: tuple[float, ...]
+) -> Iterator[tuple[float, nn.Module]]:
+    """``errors_at_rungs``, each with the network, batch norm folded in, that it is of."""
     quiet, noisy = material.heard(found.front_end)
     config = TrainConfig(
         material.epochs, learning_rate=found.learning_rate, weight_decay=found.weight_decay, keep="last"
@@ -116,5 +124,6 @@ def errors_at_rungs(found: Candidate, material: Material, rungs: tuple[float, ..
     for share in rungs:
         while trainer.epoch < max(1, round(share * material.epochs)):
             trainer.run_epoch()
-        model = as_stored(fold_batch_norm(trainer.averaged.module.eval()), "int8", packed=True)
-        yield float(np.mean([one_minus_auc(*judge(model, data, "validation")) for data in (quiet, noisy)]))
+        model = fold_batch_norm(trainer.averaged.module.eval())
+        stored = as_stored(model, "int8", packed=True)
+        yield float(np.mean([one_minus_auc(*judge(stored, data, "validation")) for data in (quiet, noisy)])), model

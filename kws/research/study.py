@@ -23,7 +23,8 @@ from kws.data.locks import one_at_a_time
 from kws.data.storage import replacing
 from kws.evaluate import judge, judge_checkpoint, provenance
 from kws.metrics import au_fa_fr, one_minus_auc
-from kws.research.conditions import RECORDED, in_noise
+from kws.research.conditions import RECORDED
+from kws.research.heard import Sets, frames_of, front_end, heard
 from kws.research.measured import Measured, measure
 from kws.research.networks import PACKED, RUNGS, STORED, TEACHERS, Rung, titles
 from kws.research.pictures import save_picture
@@ -55,7 +56,7 @@ class Study:
         weights, plots = settings.results_names(corpus)
         self.weights, self.plots = Path("weights") / weights, Path("plots") / plots
         self._targets: dict[tuple[str, int], Targets] = {}
-        self._views: dict[str, TrainingData] = {}
+        self._views: dict[tuple, TrainingData] = {}
 
     @property
     def effort(self) -> Effort:
@@ -67,13 +68,13 @@ class Study:
         """By kind of split, the clips to be judged on: without augmented views."""
         return {kind: training_data(self.clips, self.keyword, split, views=0) for kind, split in self.splits.items()}
 
-    def training(self, kind: str) -> TrainingData:
-        """The clips of a kind of split with their views; made when a training first needs them."""
-        if kind not in self._views:
-            settings, split = self.settings, self.splits[kind]
-            views = settings.views or None
-            self._views[kind] = training_data(self.clips, self.keyword, split, views, cache=settings.cache)
-        return self._views[kind]
+    def training(self, kind: str, name: str = "base") -> TrainingData:
+        """The clips of a kind of split with their views as a network hears them; made when a training first needs them."""
+        own = front_end(name)
+        if (key := (kind, *frames_of(own))) not in self._views:
+            given = (self.clips, self.keyword, self.splits[kind], self.settings.views or None)
+            self._views[key] = training_data(*given, cache=self.settings.cache, front_end=own)
+        return self._views[key]
 
     def path(self, name: str, kind: str, seed: int) -> Path:
         """The checkpoint of one seed."""
@@ -106,7 +107,7 @@ class Study:
     def _train_each(self, jobs: list[Job]) -> None:
         # What the workers share is made before they are forked.
         for name, kind, _ in jobs:
-            self.training(kind)
+            self.training(kind, name)
             if RUNGS[name].learns:
                 self.targets(kind, RUNGS[name].teachers)
         workers = 1 if torch.cuda.is_available() else None
@@ -145,11 +146,12 @@ class Study:
 
     def _train(self, job: Job) -> None:
         name, kind, seed = job
-        rung, data = RUNGS[name], self.training(kind)
-        taught = (self.targets(kind, rung.teachers), rung.learns) if rung.learns else ()
-        runs = Path(self.settings.cache) / "runs"
-        config = self.config(rung)
-        run = train(data, rung.config, config, seed, *taught, runs=runs, name=f"{name} {kind}", progress=False)
+        rung, data = RUNGS[name], self.training(kind, name)
+        taught: tuple = ()
+        if rung.learns:  # what teachers say of a take holds whatever it is heard through
+            taught = (replace(self.targets(kind, rung.teachers), n_mels=rung.config.n_mels), rung.learns)
+        how = {"runs": Path(self.settings.cache) / "runs", "name": f"{name} {kind}", "progress": False}
+        run = train(data, rung.config, self.config(rung), seed, *taught, **how)
         self.save_run(job, run, PACKED.get(name, "float32"), name in PACKED)
 
     def save_run(self, job: Job, run: Run, storage: str = "float32", packed: bool = False) -> None:
@@ -164,7 +166,7 @@ class Study:
     def write(self, job: Job, model: nn.Module, validation_loss: float, storage: str, packed: bool) -> None:
         """Judge a network as it will be stored, on its test clips, and write it with what was measured."""
         name, kind, seed = job
-        p, y = judge(as_stored(model, storage, packed), self.sets[kind])
+        p, y = judge(as_stored(model, storage, packed), self.heard(name)[name][kind])
         metrics = {"test 1-AUC": one_minus_auc(p, y), "test AU_FA_FR": au_fa_fr(p, y)}
         about = provenance(self.sets[kind], seed, metrics | {"validation loss": validation_loss})
         save_model(self.path(name, kind, seed), model, about, storage, packed)
@@ -200,10 +202,12 @@ class Study:
 
         ``snr_db`` adds noise to the test clips, the corpus' own or a kind of ``UNHEARD``; ``called`` gives other titles.
         """
-        sets = self.sets
-        if snr_db is not None:
-            sets = {kind: in_noise(self.clips, data, snr_db, noise=noise) for kind, data in sets.items()}
-        return measure(titles(*names) | (called or {}), {name: self.files(name) for name in names}, sets, base)
+        heard = self.heard(*names, snr_db=snr_db, noise=noise)
+        return measure(titles(*names) | (called or {}), {name: self.files(name) for name in names}, heard, base)
+
+    def heard(self, *names: str, snr_db: float | None = None, noise: str = RECORDED) -> dict[str, Sets]:
+        """What networks hear of the clips they are judged on, by name and kind of split."""
+        return heard(self.clips, self.sets, names, snr_db, noise)
 
     def files(self, name: str) -> dict[str, list[Path]]:
         """The checkpoints of all seeds by kind of split, of those kinds that the network was trained on."""
@@ -214,16 +218,12 @@ class Study:
 
     def judged(self, name: str, kind: str, seed: int = 0):
         """Probabilities and labels, both (clips,), of a saved network on its test clips."""
-        return judge_checkpoint(self.path(name, kind, seed), self.sets[kind])
-
-    def record(self, name: str, kind: str, seed: int) -> Record | None:
-        """Recipe and learning curve of one seed, if they were kept."""
-        return read_record(self.path(name, kind, seed))
+        return judge_checkpoint(self.path(name, kind, seed), self.heard(name)[name][kind])
 
     def curves(self, *names: str, kinds: tuple[str, ...] = KINDS) -> dict[str, Record]:
         """The learning curves that are known, by title."""
         jobs = [(name, kind, seed) for name in names for kind in kinds for seed in self.seeds(name)]
-        found = {_title(*job, names, kinds): self.record(*job) for job in jobs}
+        found = {_title(*job, names, kinds): read_record(self.path(*job)) for job in jobs}
         return {title: record for title, record in found.items() if record and record.history}
 
     def best_seed(self, name: str, kind: str = "published") -> int:

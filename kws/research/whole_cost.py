@@ -12,7 +12,8 @@ from torch import Tensor, nn
 
 from kws.cost import count_macs_exactly
 from kws.data.audio import SAMPLE_RATE
-from kws.features import LogMel, frames_in
+from kws.data.spectrum import Spectrum
+from kws.features import front_end_of
 
 FLOAT_BYTES = 4  # of a value of the window and of the mel bands
 LOG_MULTIPLICATIONS = 1  # of a band: the rest of a logarithm is a table and shifts
@@ -63,25 +64,32 @@ class WholeCost:
         return self.weight_bytes + self.mel_bytes + self.window_bytes
 
 
-def whole_cost(model: nn.Module, weight_bytes: int, front_end: LogMel | None = None, seconds: float = 1.0) -> WholeCost:
+def whole_cost(model: nn.Module, weight_bytes: int, seconds: float = 1.0) -> WholeCost:
     """Count a network and its front end.
 
     Args:
         model: takes log-mels (batch, n_mels, frames).
         weight_bytes: of its values as stored.
-        front_end: by default the log-mel of the network's number of bands.
         seconds: of sound, more than 0; ``ValueError`` otherwise.
     """
-    network = count_macs_exactly(model, seconds)
-    mel = (front_end or LogMel(model.config.n_mels)).mel
-    # Each frame alone: of N samples, N / 2 + 1 bins and some bands.
-    frames, size, bands = frames_in(round(seconds * SAMPLE_RATE)), mel.n_fft, mel.n_mels
-    weights = int(torch.count_nonzero(mel.mel_scale.fb))
-    each = (size, size * math.log2(size), 2 * (size // 2 + 1), weights, LOG_MULTIPLICATIONS * bands)
-    front = [round(frames * multiplications) for multiplications in each]
+    network, front_end = count_macs_exactly(model, seconds), front_end_of(model.config)
+    spectrum, bands = front_end.spectrum, front_end.n_mels
+    frames = spectrum.frames_in(round(seconds * SAMPLE_RATE))
     pooled = pooled_means(model, torch.zeros(1, bands, frames))
-    stored = (weight_bytes, FLOAT_BYTES * weights + PLACE_BYTES * bands, FLOAT_BYTES * size)
-    return WholeCost(*front, pooled, network, *stored)
+    weights = int(torch.count_nonzero(spectrum.bands(bands)))
+    stored = (weight_bytes, FLOAT_BYTES * weights + PLACE_BYTES * bands, FLOAT_BYTES * spectrum.window)
+    return WholeCost(*front_end_multiplications(spectrum, bands, frames), pooled, network, *stored)
+
+
+def front_end_multiplications(spectrum: Spectrum, n_mels: int, frames: int) -> list[int]:
+    """Of so many frames, by part: window, Fourier transform, power, mel, log.
+
+    A lower rate costs nothing: a device samples so. Merged bands are bands with the sums of their filters' weights.
+    """
+    # Each frame alone: of N samples, N / 2 + 1 bins and some bands.
+    size, weights = spectrum.window, int(torch.count_nonzero(spectrum.bands(n_mels)))
+    each = (size, size * math.log2(size), 2 * (size // 2 + 1), weights, LOG_MULTIPLICATIONS * n_mels)
+    return [round(frames * multiplications) for multiplications in each]
 
 
 def pooled_means(model: nn.Module, log_mel: Tensor) -> int:

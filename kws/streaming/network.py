@@ -21,7 +21,8 @@ import torch
 from torch import Tensor, nn
 
 from kws.data.audio import SAMPLE_RATE
-from kws.features import HIGHEST_POWER, HOP, LOWEST_POWER, WINDOW, LogMel, frames_in
+from kws.data.spectrum import low_pass
+from kws.features import HIGHEST_POWER, LOWEST_POWER, front_end_of
 from kws.model import CRNN, CRNNConfig
 
 UNHEARD = -1e9  # the attention's energy of a step before the first: no weight
@@ -31,7 +32,7 @@ class StreamState(NamedTuple):
     """What a stream remembers, for a batch of streams that hear the same number of samples at a time.
 
     Attributes:
-        samples: (batch, 240 to 399), the last ones: a frame's worth less a hop, and what does not fill a hop yet.
+        samples: (batch, 240 to 399), the last ones: what a frame hears less a hop, and what does not fill a hop yet.
         frames: (batch, n_mels, any), normalized log-mel that the next step needs.
         recurrent: (layers, batch, hidden), of the layers that run on; zeros in windows.
         past: (batch, window - 1, width), of the last steps. Carried: outputs of the last recurrent layer, each with
@@ -68,6 +69,8 @@ class StreamingCRNN(nn.Module):
     first_sample: Final[int]
     frame_samples: Final[int]
     hop: Final[int]
+    decimation: Final[int]
+    unheard: Final[int]
     lowest: Final[float]
     highest: Final[float]
     first_step: Final[int]
@@ -81,17 +84,21 @@ class StreamingCRNN(nn.Module):
         # Sizes. TorchScript sees no globals.
         self.carried, self.n_mels = carried, config.n_mels
         self.pool_bands, self.pool_frames = config.pool
-        self.frame_samples, self.hop = WINDOW, HOP
+        spectrum = config.spectrum
+        self.hop, self.decimation = spectrum.hop, spectrum.decimation
+        # Where a hop is longer than a frame, samples between two frames are not heard.
+        self.frame_samples = max(spectrum.reach, spectrum.hop)
+        self.unheard = self.frame_samples - spectrum.reach
         self.lowest, self.highest = LOWEST_POWER, HIGHEST_POWER
         self.step_frames, self.kernel_frames = stride * self.pool_frames, kernel * self.pool_frames
-        self.window = (frames_in(SAMPLE_RATE) - self.kernel_frames) // self.step_frames + 1
-        self.step_samples = self.step_frames * HOP
-        self.first_sample = (self.kernel_frames - 1) * HOP
+        self.window = (spectrum.frames_in(SAMPLE_RATE) - self.kernel_frames) // self.step_frames + 1
+        self.step_samples = self.step_frames * self.hop
+        self.first_sample = (self.kernel_frames - 1) * self.hop
         self.mean, self.std = config.mean, config.std
         # Layers, with the front end inside.
-        mel = LogMel(config.n_mels).mel
-        self.register_buffer("hann", mel.spectrogram.window.clone())  # (400,)
-        self.register_buffer("mel_bands", mel.mel_scale.fb.clone())  # (201, n_mels)
+        self.register_buffer("hann", front_end_of(config).mel.spectrogram.window.clone())  # (400,)
+        self.register_buffer("mel_bands", spectrum.bands(config.n_mels))  # (201, n_mels)
+        self.register_buffer("low_pass", low_pass() if spectrum.decimation > 1 else None)
         self.convolution, self.recurrent, self.classifier = model.convolution, model.recurrent, model.classifier
         self.energy = model.attention.energy
         self.eval()  # the silence below is that of the trained model
@@ -151,7 +158,11 @@ class StreamingCRNN(nn.Module):
 
     def log_mel(self, samples: Tensor) -> Tensor:
         """Samples (batch, samples) to the frames that fit in (batch, n_mels, frames): ``LogMel`` without padding."""
-        spectrum = torch.fft.rfft(samples.unfold(1, self.frame_samples, self.hop) * self.hann)  # (batch, frames, 201)
+        frames = samples.unfold(1, self.frame_samples, self.hop)[:, :, self.unheard :]  # (batch, frames, 400)
+        if self.low_pass is not None:
+            decimated = nn.functional.conv1d(frames.flatten(0, 1).unsqueeze(1), self.low_pass, stride=self.decimation)
+            frames = decimated.squeeze(1).unflatten(0, frames.shape[:2])
+        spectrum = torch.fft.rfft(frames * self.hann)  # (batch, frames, 201)
         power = spectrum.real.square() + spectrum.imag.square()
         return (power @ self.mel_bands).clamp(self.lowest, self.highest).log().transpose(1, 2)
 
@@ -213,7 +224,7 @@ def _checked_step(config: CRNNConfig) -> tuple[int, int]:
     """Stride and kernel in (pooled) frames. Raises ``ValueError`` for a kernel too long or too short to stream."""
     stride, kernel = config.step_frames // config.pool[1], config.least_frames // config.pool[1]
     frames = f"a kernel of {kernel} frames (pooled by {config.pool[1]})"
-    if config.least_frames > frames_in(SAMPLE_RATE):
+    if config.least_frames > config.spectrum.frames_in(SAMPLE_RATE):
         raise ValueError(f"{frames} is longer than a second: this model cannot stream")
     if kernel < stride:
         raise ValueError(f"{frames} skips some at a stride of {stride}: this model cannot stream")

@@ -17,7 +17,6 @@ from onnx import helper, numpy_helper
 from torch import Tensor, nn
 
 from kws.data.storage import replacing
-from kws.features import HOP, WINDOW
 from kws.streaming.model import StreamingModel
 from kws.streaming.network import StreamingCRNN
 from kws.streaming.onnx_stream import STATES
@@ -40,11 +39,14 @@ class OneStep(nn.Module):
         self.network = copy.deepcopy(network)
         for layer in self.network.recurrent:
             layer.batch_first = False  # of one step of one stream it makes no difference but transpositions
-        # Hops and windows are whole numbers of pieces, which are gathered faster than samples.
-        self.piece = math.gcd(HOP, WINDOW)
-        starts = torch.arange(network.step_frames)[:, None] * (HOP // self.piece)
-        self.register_buffer("pieces", starts + torch.arange(WINDOW // self.piece))
-        turns = torch.outer(torch.arange(WINDOW // 2).double(), torch.arange(WINDOW // 2 + 1).double()) / WINDOW
+        # Hops and frames are whole numbers of pieces, which are gathered faster than samples.
+        self.reach, self.points = network.frame_samples - network.unheard, len(network.hann)
+        self.piece = math.gcd(network.hop, network.frame_samples, self.reach)
+        starts = torch.arange(network.step_frames)[:, None] * (network.hop // self.piece)
+        heard = torch.arange(network.unheard // self.piece, network.frame_samples // self.piece)
+        self.register_buffer("pieces", starts + heard)
+        turns = torch.outer(torch.arange(self.points // 2).double(), torch.arange(self.points // 2 + 1).double())
+        turns = turns / self.points
         # (half a window, bins, cosine and sine)
         waves = torch.stack([torch.cos(2 * torch.pi * turns), torch.sin(2 * torch.pi * turns)], 2).float()
         bands = network.mel_bands.repeat_interleave(2, 0).unflatten(0, (-1, 2))  # cosines and sines count alike
@@ -56,7 +58,12 @@ class OneStep(nn.Module):
         """The state of a stream that has heard nothing."""
         network = self.network
         frames = network.silence[:, :, :1].expand(-1, -1, network.kernel_frames - network.step_frames)
-        state = (torch.zeros(1, WINDOW - HOP), frames, network.silent_recurrent, network.silent_past)
+        state = (
+            torch.zeros(1, network.frame_samples - network.hop),
+            frames,
+            network.silent_recurrent,
+            network.silent_past,
+        )
         return dict(zip(STATES, state, strict=True))
 
     def forward(
@@ -65,9 +72,12 @@ class OneStep(nn.Module):
         """A chunk (1, step_samples) and the state to probability (1,) and the next state."""
         # Front end: samples to normalized log-mel.
         network = self.network
-        heard = torch.cat([samples, chunk], 1)  # (1, samples + step_samples)
-        windowed = heard.reshape(-1, self.piece)[self.pieces].reshape(-1, WINDOW) * network.hann  # (frames, WINDOW)
-        first, second = windowed[:, : WINDOW // 2], windowed[:, WINDOW // 2 :]
+        heard = torch.cat([samples, chunk], 1) if samples.shape[1] else chunk  # (1, samples + step_samples)
+        sound = heard.reshape(-1, self.piece)[self.pieces].reshape(-1, self.reach)  # (frames, what each hears)
+        if network.low_pass is not None:
+            sound = nn.functional.conv1d(sound.unsqueeze(1), network.low_pass, stride=network.decimation).squeeze(1)
+        windowed = sound * network.hann  # (frames, points)
+        first, second = windowed[:, : self.points // 2], windowed[:, self.points // 2 :]
         parts = torch.cat([(first + second) @ self.even_waves, (first - second) @ self.odd_waves], 1)
         log_mel = ((parts * parts) @ self.bands).clamp(network.lowest, network.highest).log()
         # Convolution, recurrent layers, attention over the last second.
@@ -81,7 +91,8 @@ class OneStep(nn.Module):
         context = (window[:, :, :-1] * torch.softmax(window[:, :, -1:], 1)).sum(1)  # (1, hidden)
         probability = torch.softmax(network.classifier(context), 1)[:, 1]
         recurrent = torch.cat(states) if len(states) > 1 else states[0]
-        return probability, heard[:, -(WINDOW - HOP) :], frames[:, :, network.step_frames :], recurrent, window[:, 1:]
+        kept = heard[:, heard.shape[1] - (network.frame_samples - network.hop) :]
+        return probability, kept, frames[:, :, network.step_frames :], recurrent, window[:, 1:]
 
 
 def save_onnx_stream(model: StreamingModel, path: str | Path) -> None:
@@ -102,7 +113,7 @@ def save_onnx_stream(model: StreamingModel, path: str | Path) -> None:
             dynamo=False,
         )
     graph = onnx.load_from_string(buffer.getvalue())
-    make_matrices(graph.graph)
+    make_matrices(graph.graph, one.points)
     about = {
         name: getattr(model, name) for name in ("keyword", "threshold", "smoothing", "step_samples", "first_sample")
     }
@@ -114,7 +125,7 @@ def save_onnx_stream(model: StreamingModel, path: str | Path) -> None:
         temporary.write_bytes(graph.SerializeToString())
 
 
-def make_matrices(graph: onnx.GraphProto) -> None:
+def make_matrices(graph: onnx.GraphProto, points: int) -> None:
     """Replace the dense matrices of ``OneStep`` by operators that make the very same numbers, which runtimes do once, as they load it."""
     stored = {tensor.name: numpy_helper.to_array(tensor) for tensor in graph.initializer}
     nodes: list[onnx.NodeProto] = []
@@ -128,16 +139,16 @@ def make_matrices(graph: onnx.GraphProto) -> None:
         nodes.append(helper.make_node(kind, inputs, [output], **attributes))
         return output
 
-    # cos(2 pi n k / 400) is one of 400 numbers, and a sine is a cosine of a quarter of a turn before.
-    turn = torch.cos(2 * torch.pi * torch.arange(WINDOW).double() / WINDOW).float().numpy()
+    # cos(2 pi n k / 400) is one of 400 numbers (of 400 points), and a sine is a cosine of a quarter of a turn before.
+    turn = torch.cos(2 * torch.pi * torch.arange(points).double() / points).float().numpy()
     table, around, quarter = (
         constant("turn", turn),
-        constant("window", np.array(WINDOW)),
-        constant("quarter", np.array(3 * WINDOW // 4)),
+        constant("window", np.array(points)),
+        constant("quarter", np.array(3 * points // 4)),
     )
     zero, one, two = (constant(str(i), np.array(i)) for i in range(3))
-    half, bins = constant("half", np.array(WINDOW // 2)), constant("bins", np.array(WINDOW // 2 + 1))
-    last, rows = constant("last", np.array([-1])), constant("rows", np.array([WINDOW // 2, -1]))
+    half, bins = constant("half", np.array(points // 2)), constant("bins", np.array(points // 2 + 1))
+    last, rows = constant("last", np.array([-1])), constant("rows", np.array([points // 2, -1]))
     samples = add("Unsqueeze", add("Range", zero, half, one), last)
     for name, first in (("even_waves", zero), ("odd_waves", one)):
         place = add("Mod", add("Mul", samples, add("Range", first, bins, two)), around)

@@ -6,11 +6,15 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
+import torch
 from conftest import ROOT
 
+import kws
 from kws.report.command import main
+from kws.streaming.model import load_stream
 
 
 @pytest.fixture
@@ -32,6 +36,13 @@ def test_a_search_shows_its_front_and_a_trial_can_be_run_again(corpus, capsys):
     assert "2/2" in output.err
     assert main(["search", "--labels-only", "--rerun", "1"]) == 0
     assert ", as before; " in capsys.readouterr().out
+    assert main(["search", "--labels-only", "--save", "1"]) == 0
+    path = Path(capsys.readouterr().out.partition(": ")[0])
+    model = kws.load_model(path)
+    assert model.config.spectrum.rate == 8_000  # the cheapest
+    assert 0 <= float(kws.keyword_probability(model, torch.zeros(1, 16_000))) <= 1
+    stream = load_stream(path)
+    assert abs(float(stream(torch.zeros(16_000))[-1] - kws.keyword_probability(model, torch.zeros(1, 16_000)))) < 1e-6
     assert main(["search", "--labels-only", "--rerun", "7"]) == 2
     assert capsys.readouterr().err.splitlines()[-1].endswith("has no trial 7 that was trained")
     assert main(["search", "--labels-only", "--epochs", "2"]) == 2

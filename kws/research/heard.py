@@ -1,0 +1,45 @@
+"""The clips of a study as each network hears them, through its own front end, as recorded or in noise."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from kws.data.storage import fingerprint
+from kws.features import LogMel, log_mels
+from kws.research.conditions import RECORDED, in_noise
+from kws.research.networks import RUNGS, STORED
+from kws.research.own_front import own_front_end
+from kws.views import ClipData, TrainingData
+
+Sets = dict[str, TrainingData]  # by kind of split
+
+
+def front_end(name: str) -> LogMel | None:
+    """That of a network by its name; None is the usual one."""
+    return own_front_end(RUNGS[STORED[name].source if name in STORED else name].config)
+
+
+def frames_of(own: LogMel | None) -> tuple:
+    """What tells front ends apart."""
+    return (own.n_mels, own.spectrum) if own else ()
+
+
+def through(clips: ClipData, data: TrainingData, own: LogMel | None) -> TrainingData:
+    """The same clips through another front end."""
+    if own is None:
+        return data
+    return replace(data, log_mel=log_mels(clips.waveforms, own), key=fingerprint(data.key, *frames_of(own)))
+
+
+def heard(
+    clips: ClipData, sets: Sets, names: Sequence[str], snr_db: float | None = None, noise: str = RECORDED
+) -> dict[str, Sets]:
+    """What each network hears; ``snr_db`` adds the same noise to the test clips of all."""
+    made: dict[tuple, Sets] = {}
+    for own in map(front_end, names):
+        # Networks of one front end share what they hear.
+        if frames_of(own) not in made:
+            found = {kind: through(clips, data, own) for kind, data in sets.items()}
+            if snr_db is not None:
+                found = {k: in_noise(clips, data, snr_db, noise=noise, front_end=own) for k, data in found.items()}
+            made[frames_of(own)] = found
+    return {name: made[frames_of(front_end(name))] for name in names}
