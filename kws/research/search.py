@@ -24,7 +24,7 @@ from kws.research.search_material import Material, errors_at_rungs
 from kws.research.search_space import CHEAPEST, SPACE, STARTS, Logarithmic, candidate, space_version
 from kws.trainer import TrainingError
 
-OBJECTIVES = ("1 - AUC", "multiplications a second", "bytes")
+OBJECTIVES = ("1 - AUC in unheard noise", "multiplications a second", "bytes")
 RUNGS = (1 / 9, 1 / 3, 1.0)  # shares of the epochs after which a trial is looked at
 LUCK = 2  # finished trials that must be better at a rung: one may be so by chance
 HEARTBEAT = 30  # seconds between two signs of life; after twice that a trial counts as lost, and is tried again

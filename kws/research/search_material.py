@@ -10,20 +10,22 @@ from torch import Tensor, nn
 from kws.compress import as_stored, fold_batch_norm
 from kws.data.augment import WaveformAugmentation
 from kws.data.storage import cache_file, cached, fingerprint
-from kws.evaluate import judge
+from kws.evaluate import probabilities
 from kws.features import LogMel, log_mels
 from kws.metrics import one_minus_auc
 from kws.research.conditions import in_noise
+from kws.research.ruler import SNRS
 from kws.research.search_space import SPECTRA, Candidate, FrontEnd
 from kws.research.study import Study
 from kws.research.teachers import mean_targets
+from kws.research.unheard import UNHEARD
 from kws.targets import Targets, teach
 from kws.train import ClipObjective
 from kws.trainer import TrainConfig, Trainer
 from kws.views import TrainingData, make_views
 
 KIND = "speaker-disjoint"
-SNR_DB = 5.0
+PLACES = [(noise, snr_db) for noise in UNHEARD for snr_db in SNRS]  # where a trial is judged: as the ruler does
 SEED = 0  # of all trials: what differs between them is what was chosen
 
 
@@ -71,9 +73,9 @@ class Material:
         return Targets(value["logits"], {}, {}, value["n_mels"], self.split.fingerprint, key)
 
     def spectrum(self, name: str) -> dict[str, Tensor]:
-        """Through one spectrum: log_mel and noisy (clips, bands, 101), and views (views, train clips, bands, 101) float16.
+        """Through one spectrum: log_mel (clips, bands, 101), noisy (places, validation clips, bands, 101), views (views, train clips, bands, 101).
 
-        log_mel is of the training and validation clips, noisy of the latter at 5 dB SNR; other clips are NaN.
+        log_mel is of the training and validation clips, others are NaN. Noisy and views are float16.
         """
         if name not in self._fine:
             spectrum, bands = SPECTRA[name]
@@ -84,25 +86,26 @@ class Material:
                 log_mel = torch.full((len(clips.waveforms), bands, 101), torch.nan)
                 log_mel[wanted] = log_mels(clips.waveforms[wanted], front_end)
                 heard = replace(self.data, log_mel=log_mel)
-                noisy = in_noise(clips, heard, SNR_DB, "validation", front_end=front_end).log_mel
+                places = [(clips, heard, snr_db, "validation", 0, noise, front_end) for noise, snr_db in PLACES]
+                noisy = torch.stack([in_noise(*place).log_mel[self.split.validation].half() for place in places])
                 takes = (self.split.train, len(self.data.views), WaveformAugmentation(), 0, front_end)
                 return {"log_mel": log_mel, "noisy": noisy, "views": make_views(clips, *takes)}
 
             what = f"search-{SPECTRA[name][0].rate}-{SPECTRA[name][0].window}"
             file = cache_file(self.study.settings.cache, self.study.corpus.name, what)
-            self._fine[name] = cached(file, fingerprint(self.data.key, SPECTRA[name], SNR_DB), make)
+            self._fine[name] = cached(file, fingerprint(self.data.key, SPECTRA[name], PLACES), make)
         return self._fine[name]
 
-    def heard(self, front_end: FrontEnd) -> tuple[TrainingData, TrainingData]:
-        """Through one front end: what is learnt from and judged on, and the latter in noise."""
+    def heard(self, front_end: FrontEnd) -> tuple[TrainingData, Tensor]:
+        """Through one front end: what is learnt from, and the validation clips in noise (places, clips, bands, frames)."""
         fine = self.spectrum(front_end.spectrum)
         views = Views(fine["views"], front_end)
         quiet = replace(self.data, log_mel=front_end.derive(fine["log_mel"]), views=views)
-        return quiet, replace(quiet, log_mel=front_end.derive(fine["noisy"]))
+        return quiet, front_end.derive(fine["noisy"].float())
 
 
 def errors_at_rungs(found: Candidate, material: Material, rungs: tuple[float, ...]) -> Iterator[float]:
-    """Train a candidate; after each share of the epochs, its 1 - AUC on validation clips as int8: mean of as recorded and in noise.
+    """Train a candidate; after each share of the epochs, its 1 - AUC on validation clips as int8, the mean over noises that training has not heard.
 
     Raises ``TrainingError`` if it diverges, ``StorageError`` for values beyond int8.
     """
@@ -114,6 +117,7 @@ def trained_at_rungs(
 ) -> Iterator[tuple[float, nn.Module]]:
     """``errors_at_rungs``, each with the network, batch norm folded in, that it is of."""
     quiet, noisy = material.heard(found.front_end)
+    labels = quiet.labels[torch.from_numpy(material.split.validation)]
     config = TrainConfig(
         material.epochs, learning_rate=found.learning_rate, weight_decay=found.weight_decay, keep="last"
     )
@@ -126,4 +130,4 @@ def trained_at_rungs(
             trainer.run_epoch()
         model = fold_batch_norm(trainer.averaged.module.eval())
         stored = as_stored(model, "int8", packed=True)
-        yield float(np.mean([one_minus_auc(*judge(stored, data, "validation")) for data in (quiet, noisy)])), model
+        yield float(np.mean([one_minus_auc(probabilities(stored, heard), labels) for heard in noisy])), model

@@ -42,6 +42,6 @@ def rerun(study: optuna.Study, number: int, material: Material) -> Rerun:
 
 def save_rerun(found: Rerun, material: Material, path: Path) -> None:
     """Write its network as int8, packed: a checkpoint that knows its own front end."""
-    metrics = {"validation 1-AUC, as recorded and in noise": found.errors[-1]}
+    metrics = {"validation 1-AUC in unheard noise": found.errors[-1]}
     path.parent.mkdir(parents=True, exist_ok=True)
     save_model(path, found.model, provenance(material.data, SEED, metrics), "int8", packed=True)

@@ -175,9 +175,9 @@ def test_the_search_never_hears_test_clips(material):
     fine = material.spectrum("8 kHz, 128")
     test = torch.from_numpy(material.split.test)
     assert fine["log_mel"][test].isnan().all()
-    assert fine["noisy"][test].isnan().all()
+    assert fine["noisy"].shape[:2] == (9, len(material.split.validation))
     assert not fine["log_mel"][torch.from_numpy(material.split.train)].isnan().any()
-    assert not fine["noisy"][torch.from_numpy(material.split.validation)].isnan().any()
+    assert not fine["noisy"].isnan().any()
 
 
 def test_views_are_those_of_the_study_through_another_front_end(material):
