@@ -32,7 +32,7 @@ class Rung:
         epochs: times the base's.
         learning_rate, weight_decay: of ``kws.trainer.TrainConfig``.
         teachers: how many it learns from.
-        ear: which of ``EARS`` it begins as; without, by chance. It is no part of a recipe's name: the ear's weights are.
+        ear: which of ``EARS`` it begins as, or as the mean of its teachers; without, by chance. It is no part of a recipe's name: the ear's weights are.
     """
 
     title: str
@@ -156,17 +156,23 @@ STREAMS = {
 }
 
 # The same networks for a word that was typed: begun as an ear, and trained briefly, for they know the synthetic voices soon.
+# Trainings that began alike are averaged; so the base begins as the mean of its teachers, and is taught by them for an epoch.
 FROM_EARS = {
+    "ear_teacher": Rung(
+        "teacher from the ear", STREAMING_BASE, None, 0.02, learning_rate=2e-3, weight_decay=0.02, ear="base"
+    ),
     "streaming_base": Rung(
-        "streaming base", STREAMING_BASE, None, 0.02, learning_rate=2e-3, weight_decay=0.02, ear="base"
+        "streaming base", STREAMING_BASE, FROM_TEACHER, 0.01, learning_rate=1e-3, weight_decay=0.02, ear="ear_teacher"
     ),
     "streaming_middle": Rung(
-        "streaming middle", STREAMING_MIDDLE, FROM_TEACHER, 0.1, learning_rate=1e-2, weight_decay=0.02, ear="middle"
+        "streaming middle", STREAMING_MIDDLE, FROM_TEACHER, 0.08, learning_rate=1e-2, weight_decay=0.02, ear="middle"
     ),
     "streaming_small": Rung(
         "streaming small", STREAMING_SMALL, FROM_TEACHER, 0.15, learning_rate=1.5e-2, weight_decay=0.02
     ),
 }
+TOGETHER = {"ear_teacher": 4, "streaming_middle": 2}
+"""Trainings whose weights are averaged: they end near each other, and err on different words."""
 
 CONTROL_ORDER = (
     *("rnn_from_labels", "rnn_from_layers", "rnn", "rnn_from_both"),

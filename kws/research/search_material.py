@@ -22,10 +22,11 @@ from kws.research.unheard import UNHEARD
 from kws.targets import Targets, teach
 from kws.train import ClipObjective
 from kws.trainer import TrainConfig, Trainer
-from kws.views import TrainingData, make_views
+from kws.views import TrainingData, enough_views, make_views, training_data
 
 KIND = "speaker-disjoint"
 PLACES = [(noise, snr_db) for noise in UNHEARD for snr_db in SNRS]  # where a trial is judged: as the ruler does
+VIEWS = 8  # of each clip at most: they are made once for each spectrum
 SEED = 0  # of all trials: what differs between them is what was chosen
 
 
@@ -53,7 +54,13 @@ class Material:
 
     def __init__(self, study: Study, epochs: int, taught: bool = True):
         self.study, self.epochs, self.split = study, epochs, study.splits[KIND]
-        self.data = study.training(KIND)
+        given = (
+            study.clips,
+            study.keyword,
+            self.split,
+            study.settings.views or min(VIEWS, enough_views(len(self.split.train))),
+        )
+        self.data = training_data(*given, cache=study.settings.cache)
         self.targets = self._said() if taught else None
         self.key = fingerprint(self.data.key, self.targets.key if self.targets else "labels")
         self._fine: dict[str, dict[str, Tensor]] = {}

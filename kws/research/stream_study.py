@@ -156,7 +156,7 @@ class StreamStudy(Study):
             learns = rung.learns or LABELS
             taught = targets if learns.logits else None
             return train_stream(
-                data, rung.config, config, seed, taught, learns, runs, f"{name} scenes", progress, self.start(rung)
+                data, rung.config, config, seed, taught, learns, runs, f"{name} scenes", progress, self.start(*job)
             )
 
         epochs = {job: self.stream_config(self.rungs[job[0]], 1).epochs for job in jobs}
@@ -171,7 +171,7 @@ class StreamStudy(Study):
         """On what seeds and thresholds are chosen."""
         return validation_scenes(self)
 
-    def start(self, rung: Rung) -> nn.Module | None:
+    def start(self, name: str, seed: int) -> nn.Module | None:
         """What a network begins as; None is by chance."""
         return None
 

@@ -16,7 +16,7 @@ from kws.checkpoint import load_model
 from kws.data.corpus import CorpusError
 from kws.data.storage import fingerprint
 from kws.research.material import TYPED, in_a_row, stand_in
-from kws.research.networks import FROM_EARS, Rung
+from kws.research.networks import FROM_EARS, TOGETHER, Rung
 from kws.research.own import own_words, unlike
 from kws.research.records import files_digest, recipe_of
 from kws.research.scene_data import VERSION, Maker, scene_data, weights_of
@@ -29,18 +29,18 @@ from kws.trainer import Run, TrainConfig
 from kws.voices.talk import VERSION as TALK_VERSION
 
 OWN = ("positive", "negative")
+TEACHER = "ear_teacher"
 TALK_TIMES = 3  # ``stand_in_minutes`` of talk that thresholds are chosen on
 TALK_SEED = 50  # of its voices
 TIMES_AS_MANY = 36.0
 """Synthetic talk is full of words like the keyword: for a false alarm in recorded talk it is allowed so many. Words differ (docs/log.md)."""
 BATCH = 64  # scenes a step: many small steps, for there are few
-TOGETHER = 4  # trainings of a network that begins as an ear, whose weights are averaged: they end near each other, and err on different words
 
 
 class WordStudy(StreamStudy):
     """Streams that begin as the ears of ``settings.ear``."""
 
-    students = tuple(FROM_EARS)
+    students = tuple(name for name in FROM_EARS if name != TEACHER)
     rungs = FROM_EARS
     teachers = ()
     alarms_allowed = tuple(TIMES_AS_MANY * limit for limit in SHOWN)
@@ -48,7 +48,7 @@ class WordStudy(StreamStudy):
     @cached_property
     def ears(self) -> dict[str, nn.Module]:
         """By size."""
-        names = {rung.ear for rung in self.rungs.values() if rung.ear}
+        names = {rung.ear for rung in self.rungs.values() if rung.ear and rung.ear != TEACHER}
         return {name: load_model(Path(self.settings.ear) / f"{name}.pt") for name in sorted(names)}
 
     @cached_property
@@ -74,13 +74,17 @@ class WordStudy(StreamStudy):
             effort.talk_minutes,
             sorted(TYPED.items()),
             BATCH,
-            TOGETHER,
+            TOGETHER.get(name, 1),
         )
-        started = weights_of([self.ears[rung.ear]]) if rung.ear else []
+        # What it begins as: the ear's weights, or by which recipe its teachers are made.
+        started = (
+            [self.recipe(TEACHER)] if rung.ear == TEACHER else weights_of([self.ears[rung.ear]] if rung.ear else [])
+        )
         return recipe_of(replace(rung, title=""), self.settings.epochs, *trained_on, *started, *self.heard)
 
-    def start(self, rung: Rung) -> nn.Module | None:
-        return self.ears[rung.ear] if rung.ear else None
+    def start(self, name: str, seed: int) -> nn.Module | None:
+        ear = self.rungs[name].ear
+        return self._taught[seed] if ear == TEACHER else self.ears[ear] if ear else None
 
     def stream_config(self, rung: Rung, scenes: int) -> TrainConfig:
         return super().stream_config(rung, BATCH * STEPS_AN_EPOCH)
@@ -114,23 +118,29 @@ class WordStudy(StreamStudy):
         effort, split = self.effort, self.splits[KIND]
         maker = Maker({s: self.sounds(s) for s in ("train", "validation")}, cache=self.settings.cache)
         data = scene_data(self.corpus, self.keyword, split, maker, effort.word_scenes, effort.validation_scenes)
-        # The base from labels, and what all its trainings say on average for the others.
-        base, *others = self.students
-        taught = self._train_all(
-            [(base, TOGETHER * seed + i) for seed in self.seeds(base) for i in range(TOGETHER)], data
-        )
+        # Teachers from labels; what all of them say on average is what students learn.
+        taught = self._train_all(self._jobs(TEACHER), data)
+        self._taught = {seed: run.model for (_, seed), run in self._means(TEACHER, taught).items()}
         targets = teach_stream([run.model for run in taught.values()], data)
-        means = {
-            (base, seed): mean_of([taught[base, TOGETHER * seed + i] for i in range(TOGETHER)])
-            for seed in self.seeds(base)
-        }
-        runs = means | self._train_all([(name, seed) for name in others for seed in self.seeds(name)], data, targets)
+        found = self._train_all([job for name in self.students for job in self._jobs(name)], data, targets)
+        runs = {job: run for name in self.students for job, run in self._means(name, found).items()}
         self.choice_file.unlink(missing_ok=True)  # a killed process must not leave it beside other weights
         for (name, seed), run in runs.items():
             self.save_run((name, KIND, seed), run)
         choice = choose(self, runs, [len(data.train.labels)])
         write_choice(self.choice_file, choice)
         return choice
+
+    def _jobs(self, name: str) -> list[tuple[str, int]]:
+        """The trainings of all seeds of a network."""
+        return [(name, i) for i in range(TOGETHER.get(name, 1) * len(self.seeds(name)))]
+
+    def _means(self, name: str, runs: dict[tuple[str, int], Run]) -> dict[tuple[str, int], Run]:
+        """Of each seed's trainings the mean."""
+        count = TOGETHER.get(name, 1)
+        return {
+            (name, seed): mean_of([runs[name, count * seed + i] for i in range(count)]) for seed in self.seeds(name)
+        }
 
 
 def mean_of(runs: Sequence[Run]) -> Run:

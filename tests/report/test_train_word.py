@@ -9,7 +9,6 @@ from conftest import small_ears, tone
 
 from kws.report import train_word
 from kws.report.command import main
-from kws.research.networks import FROM_EARS
 from kws.research.settings import EFFORTS, Effort
 from kws.research.word_study import WordStudy
 from kws.streaming import load_stream
@@ -38,7 +37,7 @@ def trained(folder):
 
 
 def test_there_is_a_stream_of_each_size_that_listens(trained):
-    for name in FROM_EARS:
+    for name in WordStudy.students:
         stream = load_stream(trained / f"{name}.pt")
         assert stream.keyword == "hey_marvin"
         assert len(stream(torch.zeros(16_000))) > 0
@@ -50,7 +49,7 @@ def test_a_second_run_trains_nothing_and_says_what_to_expect(trained, monkeypatc
     assert main(["train", "hey marvin", "--effort", "tiny"]) == 0
     said = capsys.readouterr().out
     assert "'hey_marvin', said 'hey marvin'" in said
-    assert said.count("at 10 dB SNR it misses") == len(FROM_EARS)
+    assert said.count("at 10 dB SNR it misses") == len(WordStudy.students)
     assert "false alarms an hour of synthetic talk full of words like it" in said
     assert "kws listen hey_marvin" in said
 

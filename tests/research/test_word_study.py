@@ -15,6 +15,7 @@ from kws.data.corpus import CorpusError
 from kws.data.storage import save_flac
 from kws.model import CRNN
 from kws.research import word_study as module
+from kws.research.networks import TOGETHER
 from kws.research.scene_data import Maker
 from kws.research.settings import EFFORTS, Effort, Settings
 from kws.research.stream_choice import read_choice
@@ -59,10 +60,17 @@ def test_both_networks_are_saved_with_a_threshold(study):
     assert read_choice(study.choice_file).given == study.given
 
 
-def test_the_base_begins_as_the_ear(study):
+def test_the_base_begins_as_the_mean_of_teachers_that_began_as_the_ear(study):
     ear = load_model("ears/base.pt")
-    begun = study.start(study.rungs["streaming_base"])
+    begun = study.start(module.TEACHER, 3)
     assert all(torch.equal(a, b) for a, b in zip(begun.state_dict().values(), ear.state_dict().values(), strict=True))
+    assert study.start("streaming_small", 0) is None
+    runs = [torch.load(path, weights_only=False) for path in Path("plain/cache/runs").glob("*ear_teacher*")]
+    assert len(runs) == TOGETHER[module.TEACHER]
+    begun = study.start("streaming_base", 0)
+    name = "recurrent.0.weight_hh_l0"
+    theirs = [run["best"]["weights"][name] for run in runs]
+    torch.testing.assert_close(begun.state_dict()[name], torch.stack(theirs).mean(0))
     # After one epoch of few steps it is still nearer to the ear than another network is.
     torch.manual_seed(6)
     base, other = study.stream("streaming_base").state_dict(), CRNN(STEPS).state_dict()
