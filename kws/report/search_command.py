@@ -8,7 +8,6 @@ import sys
 import time
 from contextlib import suppress
 
-from tabulate import tabulate
 from tqdm import tqdm
 
 from kws.research.settings import Settings
@@ -29,6 +28,7 @@ def main(arguments: list[str] | None = None, prog: str = "kws search") -> None:
     parser.add_argument("--trials", type=int, help=f"of the whole study (default: {TRIALS}, with --minutes any number)")
     parser.add_argument("--minutes", type=float, help="after which no trial is begun")
     parser.add_argument("--epochs", type=int, help="of a trial that is not stopped (default: KWS_EPOCHS, or 50)")
+    parser.add_argument("--csv", metavar="FILE", help="write a row for every trial to this file")
     parser.add_argument("--labels-only", action="store_true", help="do without teachers, which take long to train")
     parser.add_argument("--rerun", type=int, metavar="NUMBER", help="train this trial again, and compare")
     parser.add_argument("--save", type=int, metavar="NUMBER", help="train this trial again, and write its checkpoint")
@@ -38,6 +38,7 @@ def main(arguments: list[str] | None = None, prog: str = "kws search") -> None:
             parser.error(f"--{name} must be more than 0")
     # optuna is loaded when a search is wanted, and not before.
     try:
+        from kws.report.search_tables import compared, front, write_trials
         from kws.research import search as searching
         from kws.research.search_material import Material
         from kws.research.search_rerun import rerun, save_rerun
@@ -55,7 +56,7 @@ def main(arguments: list[str] | None = None, prog: str = "kws search") -> None:
     if (number := options.save if options.rerun is None else options.rerun) is not None:
         found = rerun(connect(options.storage, name, material), number, material)
         if options.save is None:
-            print(compared(found, candidate))
+            print(compared(found))
         else:
             path = material.study.weights / f"searched-{number}.pt"
             save_rerun(found, material, path)
@@ -78,8 +79,10 @@ def main(arguments: list[str] | None = None, prog: str = "kws search") -> None:
     finally:
         # Whatever ended it is told, not that its database is lost as well.
         with suppress(ValueError, OSError, *LOST):
-            print(front(connect(options.storage, name, material), candidate))
+            print(front(connect(options.storage, name, material)))
             print(f"kept as {name!r} in {searching.shown_url(options.storage)}; write one with --save NUMBER")
+    if options.csv:
+        write_trials(connect(options.storage, name, material), options.csv)
 
 
 class Progress:
@@ -110,28 +113,3 @@ class Progress:
         self.bar.set_postfix_str(", ".join(parts), refresh=False)
         self.bar.n = done
         self.bar.refresh()
-
-
-def front(study, candidate) -> str:
-    """The trials that no other betters in all of error, cost and bytes, cheapest first."""
-    best = sorted(study.best_trials, key=lambda trial: trial.values[1:])
-    if not best:
-        return "no trial is finished"
-    lines = [[t.number, f"{t.values[0]:.2e}", *(f"{v:,.0f}" for v in t.values[1:]), candidate(t.params)] for t in best]
-    heads = ["trial", "1 - AUC", "multiplications a second", "bytes", "front end; network"]
-    return tabulate(lines, heads, disable_numparse=True, colalign=["right"] * 4 + ["left"])
-
-
-def compared(again, candidate) -> str:
-    """A trial that was trained again, against what is stored. Raises ``ValueError`` where they differ."""
-    trial, stored, errors = again.trial, again.stored, again.errors
-    if errors != stored:
-        raise ValueError(
-            f"trial {trial.number} gives {errors}, stored is {stored}: other kinds of CPU differ a little, other versions may more"
-        )
-    found = candidate(trial.params)
-    told = ", ".join(f"{error:.3e}" for error in errors)
-    return (
-        f"trial {trial.number}: {found}\n1 - AUC at each rung {told}, as before; {found.multiplications():,} multiplications a"
-        f" second, {found.bytes():,} bytes"
-    )

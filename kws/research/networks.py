@@ -31,7 +31,8 @@ class Rung:
         learns: what it learns from; without, labels alone.
         epochs: times the base's.
         learning_rate, weight_decay: of ``kws.trainer.TrainConfig``.
-        teachers: how many it learns from.
+        teachers: how many of the network "teacher" it learns from.
+        also: networks of which all seeds teach it as well; no part of a recipe's name either: their recipes are.
         ear: which of ``EARS`` it begins as, or as the mean of its teachers; without, by chance. It is no part of a recipe's name: the ear's weights are.
     """
 
@@ -43,6 +44,7 @@ class Rung:
     weight_decay: float = 0.01
     teachers: int = 1
     ear: str = field(default="", repr=False)
+    also: tuple[str, ...] = field(default=(), repr=False)
 
 
 def _tiny(**shape) -> CRNNConfig:

@@ -55,7 +55,7 @@ class Study:
         self.splits = {kind: make(self.corpus, self.keyword, settings.split_seed) for kind, make in SPLITS.items()}
         weights, plots = settings.results_names(corpus)
         self.weights, self.plots = Path("weights") / weights, Path("plots") / plots
-        self._targets: dict[tuple[str, int], Targets] = {}
+        self._targets: dict[tuple, Targets] = {}
         self._views: dict[tuple, TrainingData] = {}
 
     @property
@@ -100,7 +100,8 @@ class Study:
             return
         self.may_train(self.path(*missing[0]))
         # Teachers come before those who learn from them.
-        waiting = [job for job in missing if RUNGS[job[0]].learns and any(name == "teacher" for name, _, _ in missing)]
+        teachers = {"teacher", *(teacher for name, _, _ in missing for teacher in RUNGS[name].also)}
+        waiting = [job for job in missing if RUNGS[job[0]].learns and any(name in teachers for name, _, _ in missing)]
         self._train_each([job for job in missing if job not in waiting])
         self._train_each(waiting)
 
@@ -109,7 +110,7 @@ class Study:
         for name, kind, _ in jobs:
             self.training(kind, name)
             if RUNGS[name].learns:
-                self.targets(kind, RUNGS[name].teachers)
+                self.targets(kind, RUNGS[name])
         workers = 1 if torch.cuda.is_available() else None
         sizes = {job: self.config(RUNGS[job[0]]).epochs for job in jobs}
         for _ in in_order(self._train, jobs, "training", "epoch", sizes.__getitem__, ticks=True, jobs=workers):
@@ -132,7 +133,7 @@ class Study:
         """The fingerprint of how a network is trained, beside split and seed."""
         rung = replace(RUNGS[name], title="")
         # What its teacher learned is part of what it learned.
-        teacher = (replace(RUNGS["teacher"], title=""),) if rung.learns else ()
+        teacher = [replace(RUNGS[name], title="") for name in ("teacher", *rung.also)] if rung.learns else []
         return recipe_of(rung, *teacher, self.settings.epochs, self.settings.views)
 
     def config(self, rung: Rung) -> TrainConfig:
@@ -147,9 +148,7 @@ class Study:
     def _train(self, job: Job) -> None:
         name, kind, seed = job
         rung, data = RUNGS[name], self.training(kind, name)
-        taught: tuple = ()
-        if rung.learns:  # what teachers say of a take holds whatever it is heard through
-            taught = (replace(self.targets(kind, rung.teachers), n_mels=rung.config.n_mels), rung.learns)
+        taught = (self.targets(kind, rung), rung.learns) if rung.learns else ()
         how = {"runs": Path(self.settings.cache) / "runs", "name": f"{name} {kind}", "progress": False}
         run = train(data, rung.config, self.config(rung), seed, *taught, **how)
         self.save_run(job, run, PACKED.get(name, "float32"), name in PACKED)
@@ -181,14 +180,15 @@ class Study:
                 loss = load_provenance(source).metrics["validation loss"]
                 self.write((name, kind, seed), load_model(source), loss, form.storage, form.packed)
 
-    def targets(self, kind: str, teachers: int = 1) -> Targets:
-        """Of the first saved teacher, or the mean of all, with all layers that some network learns from."""
-        if (kind, teachers) not in self._targets:
-            layers = sorted({other for rung in RUNGS.values() if rung.learns for _, other in rung.learns.pairs})
-            data = self.training(kind)
-            said = [teach(self.path("teacher", kind, s), data, layers if s == 0 else ()) for s in range(teachers)]
-            self._targets[kind, teachers] = mean_targets(said)
-        return self._targets[kind, teachers]
+    def targets(self, kind: str, rung: Rung) -> Targets:
+        """The mean of its teachers, and of the first all layers that some network learns from."""
+        if (key := (kind, rung.teachers, rung.also)) not in self._targets:
+            layers = sorted({other for each in RUNGS.values() if each.learns for _, other in each.learns.pairs})
+            paths = [self.path("teacher", kind, seed) for seed in range(rung.teachers)]
+            paths += [self.path(name, kind, seed) for name in rung.also for seed in self.seeds(name)]
+            said = [teach(path, self.training(kind), () if i else layers) for i, path in enumerate(paths)]
+            self._targets[key] = mean_targets(said)
+        return replace(self._targets[key], n_mels=rung.config.n_mels)  # said of a take, whatever that is heard through
 
     def measure(
         self,
@@ -223,8 +223,8 @@ class Study:
     def curves(self, *names: str, kinds: tuple[str, ...] = KINDS) -> dict[str, Record]:
         """The learning curves that are known, by title."""
         jobs = [(name, kind, seed) for name in names for kind in kinds for seed in self.seeds(name)]
-        found = {_title(*job, names, kinds): read_record(self.path(*job)) for job in jobs}
-        return {title: record for title, record in found.items() if record and record.history}
+        found = {_title(*job, names, kinds): record for job in jobs if (record := read_record(self.path(*job)))}
+        return {title: record for title, record in found.items() if record.history}
 
     def best_seed(self, name: str, kind: str = "published") -> int:
         """The seed of lowest validation loss."""

@@ -13,7 +13,10 @@ import torch
 from conftest import ROOT
 
 import kws
+from kws.model import CRNN
 from kws.report.command import main
+from kws.report.results import read
+from kws.research.networks import BEYOND
 from kws.streaming.model import load_stream
 
 
@@ -26,8 +29,12 @@ def corpus(tone_folder, tmp_path, monkeypatch):
 
 
 def test_a_search_shows_its_front_and_a_trial_can_be_run_again(corpus, capsys):
-    assert main(["search", "--labels-only", "--trials", "2"]) == 0
+    assert main(["search", "--labels-only", "--trials", "2", "--csv", "trials.csv"]) == 0
     output = capsys.readouterr()
+    written = read("trials.csv")
+    assert [row["trial"] for row in written] == ["0", "1"]
+    assert written[0]["macs_thop"] == str(kws.count_macs(CRNN(BEYOND)))
+    assert written[1]["on_front"] == written[1]["finished"] == "yes"
     rows = re.findall(r"^ +(\d+) +(\S+) +([\d,]+) +([\d,]+)  (.*)$", output.out, flags=re.M)
     assert {row[0] for row in rows} <= {"0", "1"}
     assert "1" in {row[0] for row in rows}  # the cheapest is always on it

@@ -170,7 +170,7 @@ def test_students_learn_from_the_first_teacher_or_from_the_mean_of_all(study):
     for kind in KINDS:
         data = study.training(kind)
         said = [teach(study.path("teacher", kind, seed), data).logits for seed in range(4)]
-        one, all_of_them = study.targets(kind), study.targets(kind, 4)
+        one, all_of_them = study.targets(kind, RUNGS["rnn"]), study.targets(kind, RUNGS["beyond"])
         assert torch.equal(one.logits, said[0])
         torch.testing.assert_close(all_of_them.logits, sum(said) / 4)
         assert set(one.layers) == set(all_of_them.layers) == {"convolution", "recurrent.0", "recurrent.1", "attention"}
