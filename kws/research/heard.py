@@ -31,15 +31,21 @@ def through(clips: ClipData, data: TrainingData, own: LogMel | None) -> Training
 
 
 def heard(
-    clips: ClipData, sets: Sets, names: Sequence[str], snr_db: float | None = None, noise: str = RECORDED
+    clips: ClipData,
+    sets: Sets,
+    names: Sequence[str],
+    snr_db: float | None = None,
+    noise: str = RECORDED,
+    subset: str = "test",
 ) -> dict[str, Sets]:
-    """What each network hears; ``snr_db`` adds the same noise to the test clips of all."""
+    """What each network hears; ``snr_db`` adds the same noise to the clips of a subset for all."""
     made: dict[tuple, Sets] = {}
     for own in map(front_end, names):
         # Networks of one front end share what they hear.
         if frames_of(own) not in made:
             found = {kind: through(clips, data, own) for kind, data in sets.items()}
             if snr_db is not None:
-                found = {k: in_noise(clips, data, snr_db, noise=noise, front_end=own) for k, data in found.items()}
+                how = {"subset": subset, "noise": noise, "front_end": own}
+                found = {kind: in_noise(clips, data, snr_db, **how) for kind, data in found.items()}
             made[frames_of(own)] = found
     return {name: made[frames_of(front_end(name))] for name in names}

@@ -95,17 +95,7 @@ PEERS = {  # trained as "beyond": what is better is the network
         ("peer_gru_3294", "C3 k(5,24) s(3,15) GRU 12x2", _published(3, (5, 24), (3, 15), "gru", 12)),
     )
 }
-REFERENCE = {"tc_resnet8": Rung("TC-ResNet8", TCResNetConfig(), epochs=1.0, learning_rate=6e-3)}
-RUNGS = BASE | TEACHER | STEPS | SEPARABLE | CONTROLS | REVERSED_CONTROL | PEERS | REFERENCE
-
-PACKED = {"beyond": "int8"}
-"""Networks that are stored packed at once."""
-
-
-# Streams: trained on scenes, with the state carried on.
-PULL = {"layers": 0.1, "pairs": (("recurrent.0", "embedding"),)}
-FROM_TEACHER = DistillConfig(labels=0.1, logits=0.9, temperature=1.0)
-# Three convolutions over time instead of one, and room for what the embedding tells it.
+# Three convolutions over time instead of one; streams have room in it for what an embedding tells them.
 STREAMING_BASE = CRNNConfig(
     channels=64,
     kernel=(40, 5),
@@ -116,6 +106,19 @@ STREAMING_BASE = CRNNConfig(
     hidden=96,
     attention="linear",
 )
+STRONG = {"deep_teacher": Rung("deep teacher", STREAMING_BASE, epochs=1.0, learning_rate=4e-3, weight_decay=0.02)}
+REFERENCE = {"tc_resnet8": Rung("TC-ResNet8", TCResNetConfig(), epochs=1.0, learning_rate=6e-3)}
+KINDS_OF_TEACHER = ("deep_teacher", "tc_resnet8")
+"""They teach what the search finds, with the four teachers: networks that differ err on different clips."""
+RUNGS = BASE | TEACHER | STEPS | SEPARABLE | CONTROLS | REVERSED_CONTROL | PEERS | STRONG | REFERENCE
+
+PACKED = {"beyond": "int8"}
+"""Networks that are stored packed at once."""
+
+
+# Streams: trained on scenes, with the state carried on.
+PULL = {"layers": 0.1, "pairs": (("recurrent.0", "embedding"),)}
+FROM_TEACHER = DistillConfig(labels=0.1, logits=0.9, temperature=1.0)
 # "Beyond" leaves out what is above 4 kHz; here, at the same cost, four bands are pooled instead of three and all are heard.
 STREAMING_SMALL = replace(BEYOND, pool=(4, 4))
 # Between the two: what a pretrained ear of this size keeps of words is worth its 8,500 parameters.

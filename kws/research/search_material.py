@@ -14,6 +14,7 @@ from kws.evaluate import probabilities
 from kws.features import LogMel, log_mels
 from kws.metrics import one_minus_auc
 from kws.research.conditions import in_noise
+from kws.research.networks import KINDS_OF_TEACHER
 from kws.research.ruler import SNRS
 from kws.research.search_space import SPECTRA, Candidate, FrontEnd
 from kws.research.study import Study
@@ -67,8 +68,9 @@ class Material:
 
     def _said(self) -> Targets:
         """The mean of what the teachers say of each view; kept, for it takes minutes."""
-        self.study.fit("teacher", kinds=(KIND,))
-        paths = [self.study.path("teacher", KIND, seed) for seed in self.study.seeds("teacher")]
+        names = ("teacher", *KINDS_OF_TEACHER)
+        self.study.fit(*names, kinds=(KIND,))
+        paths = [self.study.path(name, KIND, seed) for name in names for seed in self.study.seeds(name)]
         key = fingerprint(self.data.key, *(path.read_bytes() for path in paths))
 
         def make() -> dict:
