@@ -17,6 +17,7 @@ from kws.report.columns import Row, called, cell, quality_columns, with_interval
 from kws.report.tables import BARS
 from kws.report.timing import Latency
 from kws.research import conditions
+from kws.research.audit import Unheard
 from kws.research.measured import Measured, Quality
 from kws.research.records import read_record
 from kws.research.ruler import Ruled
@@ -170,7 +171,19 @@ def ruler(rows: Sequence[Ruled]) -> list[Row]:
         counts = {"seeds": r.seeds, "clips": r.clips, "keyword_clips": r.keyword_clips, "speakers": r.paired.speakers}
         areas = {"one_minus_auc": f"{r.paired.one_minus_auc:.2e}", "one_minus_auc_of_base": f"{r.paired.of_other:.2e}"}
         times = with_interval("times_base", (r.paired.ratio, r.paired.low, r.paired.high), ".3f", ".3f")
-        found.append({"network": r.network, "split": r.split, "condition": r.condition, **counts, **areas, **times})
+        missed = {"missed_percent": cell(r.missed, ".2%"), "missed_percent_by_base": cell(r.missed_by_other, ".2%")}
+        which = {"network": r.network, "split": r.split, "condition": r.condition}
+        found.append({**which, **counts, **areas, **times, **missed})
+    return found
+
+
+def audit(rows: Sequence[Unheard]) -> list[Row]:
+    """Keyword clips that no network hears, with the reason."""
+    found = []
+    for r in rows:
+        said = {"networks_asked": r.asked, "highest_probability": f"{r.highest:.3f}", "level_db": f"{r.level_db:.1f}"}
+        near = {"nearest_word": r.nearest, "place_of_keyword": r.place, "reason": r.reason}
+        found.append({"clip": r.clip, "splits": r.splits, **said, **near})
     return found
 
 

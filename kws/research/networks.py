@@ -112,7 +112,7 @@ KINDS_OF_TEACHER = ("deep_teacher", "tc_resnet8")
 """They teach what the search finds, with the four teachers: networks that differ err on different clips."""
 RUNGS = BASE | TEACHER | STEPS | SEPARABLE | CONTROLS | REVERSED_CONTROL | PEERS | STRONG | REFERENCE
 
-PACKED = {"beyond": "int8"}
+PACKED = {"beyond": "int8", "deep_teacher": "float16"}
 """Networks that are stored packed at once."""
 
 

@@ -1,13 +1,13 @@
 """A ruler for small differences: networks against one on the same clips, as recorded, in unheard noise, and among words like the keyword."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from kws.data.jobs import in_order
 from kws.evaluate import judge_checkpoint
-from kws.research.conditions import RECORDED, confusable_words
+from kws.research.conditions import RECORDED, confusable_words, threshold_at
 from kws.research.heard import heard
 from kws.research.networks import titles
 from kws.research.paired import RESAMPLES, Judged, Paired, paired, told_apart
@@ -18,13 +18,18 @@ SNRS = (10.0, 5.0, 0.0)  # dB
 FEW_RESAMPLES = 500  # of speakers, but with full effort
 TEST_SETS, FEW_TEST_SETS = 100, 20  # test sets that are simulated with full effort, and with less
 AS_RECORDED, CONFUSABLE_WORDS, UNHEARD_NOISE = "as recorded", "confusable words", "unheard noise, all"
+AUDITED = "as recorded, audited clips left out"
+FALSE_ACCEPTS = 0.001  # share of all clips, at which misses are told
 Place = tuple[str, float]  # a noise and an SNR
 CLEAN: Place = (RECORDED, float("inf"))
 
 
 @dataclass(frozen=True)
 class Ruled:
-    """A network against another under one condition: its title, the kind of split, and what was compared."""
+    """A network against another under one condition: its title, the kind of split, and what was compared.
+
+    ``missed`` and ``missed_by_other`` are shares of the keyword clips, at a false accept in a thousand clips, means over seeds and noises.
+    """
 
     network: str
     split: str
@@ -32,6 +37,8 @@ class Ruled:
     seeds: int
     clips: int
     keyword_clips: int
+    missed: float
+    missed_by_other: float
     paired: Paired
 
 
@@ -41,15 +48,17 @@ def ruler(
     against: str = "base",
     noises: Sequence[str] = tuple(UNHEARD),
     snrs: Sequence[float] = SNRS,
+    left_out: Collection[str] = (),
 ) -> list[Ruled]:
     """Compare saved networks with one of them on the test clips of each kind of split that both were trained on.
 
+    ``left_out`` are clips by name, such as ``kws.research.audit`` finds: as recorded, networks are compared without them as well.
     In noise 1 - AUC is the mean over the kinds of noise, at each SNR (dB) and over all; the same noise is added for every network.
     Only loads and evaluates; by split, then condition, then network.
     """
     # A condition is one or more places; every place is heard once, and serves all conditions that it is in.
     places = [CLEAN, *((noise, snr_db) for snr_db in snrs for noise in noises)]
-    conditions = {AS_RECORDED: [CLEAN], CONFUSABLE_WORDS: [CLEAN]}
+    conditions = {AS_RECORDED: [CLEAN]} | ({AUDITED: [CLEAN]} if left_out else {}) | {CONFUSABLE_WORDS: [CLEAN]}
     conditions |= {f"unheard noise, {snr_db:g} dB": [p for p in places if p[1] == snr_db] for snr_db in snrs}
     conditions |= {UNHEARD_NOISE: places[1:]} if places[1:] else {}
     judged, rows = _judged(study, (against, *names), places), []
@@ -57,9 +66,12 @@ def ruler(
     for kind in study.files(against):
         clips = [study.corpus.clips[i] for i in study.splits[kind].test]
         like = confusable_words({clip.word for clip in clips} - {study.keyword}, study.settings.say or study.keyword)
-        alike = np.array([clip.word in (study.keyword, *like) for clip in clips])
+        chosen = {
+            CONFUSABLE_WORDS: np.array([clip.word in (study.keyword, *like) for clip in clips]),
+            AUDITED: np.array([clip.name not in left_out for clip in clips]),
+        }
         for condition, within in conditions.items():
-            kept = alike if condition == CONFUSABLE_WORDS else np.ones(len(clips), dtype=bool)
+            kept = chosen.get(condition, np.ones(len(clips), dtype=bool))
             # All seeds in all noises of the condition; of them the mean is taken.
             runs = {
                 name: [(p[kept], y[kept]) for place in within for p, y in judged[kind, place][name]]
@@ -69,8 +81,14 @@ def ruler(
             for name in [name for name in names if name in runs]:
                 labels = runs[name][0][1]
                 about = (titles(name)[name], kind, condition, len(study.seeds(name)), len(labels), int(labels.sum()))
+                about += (missed_share(runs[name]), missed_share(runs[against]))
                 rows.append(Ruled(*about, paired(runs[name], runs[against], speakers, resamples=resamples)))
     return rows
+
+
+def missed_share(runs: Sequence[Judged]) -> float:
+    """Share of the keyword clips below the lowest threshold with at most ``FALSE_ACCEPTS``, the mean over some runs."""
+    return float(np.mean([(p[y == 1] < threshold_at(p, y, FALSE_ACCEPTS)).mean() for p, y in runs]))
 
 
 def resolution(
