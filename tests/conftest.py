@@ -12,10 +12,11 @@ import torch
 import kws
 from kws.checkpoint import Provenance, save_model
 from kws.data.corpus import Corpus, folder_corpus
-from kws.model import CRNN, CRNNConfig
-from kws.research.networks import EARS, FROM_EARS
+from kws.model import CRNN, CRNNConfig, build
+from kws.research.networks import EARS, FROM_EARS, RUNGS
 from kws.research.scene_data import Maker, SceneData, scene_data
 from kws.research.speech_embedding import FRAMES, STEP, SpeechEmbedding
+from kws.research.study import Study
 from kws.scenes import SceneConfig, Sounds, Word, sounds_of, word_bounds
 from kws.split import speaker_split
 from kws.streaming import StreamingCRNN, scoring
@@ -217,3 +218,12 @@ def write_voice(path, speakers=1):
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """The notebooks first: they take longest, and one core has them while the others have the rest."""
     items.sort(key=lambda item: item.path.name != "test_notebooks.py")
+
+
+def write_networks(study: Study, names: dict[str, tuple[str, ...]], seeds: int = 2) -> None:
+    """Untrained networks by name, saved for some kinds of split."""
+    for name, kinds in names.items():
+        for kind in kinds:
+            for seed in range(seeds):
+                torch.manual_seed(seed)
+                study.write((name, kind, seed), build(RUNGS[name].config).eval(), 0.0, "float32", False)

@@ -11,6 +11,7 @@ from kws import __version__
 COMMANDS = {
     "train": ("kws.report.train_word", "make a detector of a word or phrase that you type"),
     "search": ("kws.report.search_command", "search for the smallest detector of a keyword, on one machine or many"),
+    "verify": ("kws.report.verify_command", "judge a network against the base, as the record table has it"),
     "listen": ("kws.streaming.listen", "print each detection of a keyword in a sound file, a stream or the microphone"),
     "download": ("kws.data.download", "fetch the official Speech Commands recordings"),
     "manifest": ("kws.data.manifest", "list the clips of a corpus, or rebuild a corpus from its list"),

@@ -20,7 +20,6 @@ from kws.research.study import KINDS, Study
 from kws.targets import tap
 
 EAR = Path("weights/ears/base.pt")
-HEARD_LAYER = "recurrent.1"
 PIECE = SAMPLE_RATE // 20  # 50 ms
 FAINT_DB = -50.0  # root mean square below which a clip is nearly silent, of full scale
 STANDS_OUT_DB = 10.0  # of the loudest 50 ms over the median: below it no word stands out
@@ -89,11 +88,11 @@ def reason(waveform: Tensor, level_db: float, nearest: str, place: int, keyword:
 def nearest_words(study: Study, clips: Sequence[int], ear: nn.Module) -> tuple[list[str], list[int]]:
     """For each clip the nearest word, and the keyword's place: by the mean of each word's other clips, whitened within words."""
     # What the ear makes of a second, as one vector: mean and deviation of its last layer.
-    network, heard = stepwise(ear.eval()), []
+    network, heard, last = stepwise(ear.eval()), [], f"recurrent.{ear.config.layers - 1}"
     for part in study.clips.log_mel.split(BATCH):
-        with tap(ear, [HEARD_LAYER]) as outputs:
+        with tap(ear, [last]) as outputs:
             network.whole(part)
-        steps = outputs[HEARD_LAYER]  # (batch, steps, hidden)
+        steps = outputs[last]  # (batch, steps, hidden)
         heard.append(torch.cat([steps.mean(1), steps.std(1)], 1))
     x = torch.cat(heard).double().numpy()
     # Linear discriminants (Fisher 1936): distances to the words' means, measured by the spread within words.

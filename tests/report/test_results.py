@@ -181,12 +181,20 @@ def test_the_cost_of_the_committed_networks_is_the_committed_one():
 
 def test_a_ruler_is_printed_as_committed():
     ruled = Ruled(
-        "beyond", "published", "as recorded", 3, 1828, 312, Paired(0.8571, 0.2, 1.5, 2.24e-4, 2.6149e-4, 1074)
+        "beyond",
+        "published",
+        "as recorded",
+        3,
+        1828,
+        312,
+        0.0125,
+        0.01,
+        Paired(0.8571, 0.2, 1.5, 2.24e-4, 2.6149e-4, 1074),
     )
     rows = results.ruler([ruled])
     assert list(rows[0]) == list(results.read(COMMITTED / "ruler.csv")[0])
     counts = "beyond,published,as recorded,3,1828,312,1074"
-    assert cells(rows) == [f"{counts},2.24e-04,2.61e-04,0.857,0.200,1.500"]
+    assert cells(rows) == [f"{counts},2.24e-04,2.61e-04,0.857,0.200,1.500,1.25,1.00"]
 
 
 def test_quality_is_split_by_split_and_against_the_base():

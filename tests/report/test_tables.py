@@ -88,7 +88,17 @@ def test_a_whole_detector_is_told_by_its_parts():
 
 def test_a_ruler_has_a_row_a_condition_and_a_column_a_network():
     rows = [
-        Ruled(network, kind, condition, 3, 1000, 100, Paired(ratio, ratio / 2, ratio * 2, 2e-3 * ratio, 2e-3, 50))
+        Ruled(
+            network,
+            kind,
+            condition,
+            3,
+            1000,
+            100,
+            0.01,
+            0.02,
+            Paired(ratio, ratio / 2, ratio * 2, 2e-3 * ratio, 2e-3, 50),
+        )
         for kind in KINDS
         for condition in ("as recorded", "confusable words")
         for network, ratio in (("2: RNN", 1.2), ("beyond", 0.8))

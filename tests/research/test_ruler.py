@@ -2,11 +2,9 @@
 
 import numpy as np
 import pytest
-import torch
+from conftest import write_networks
 
-from kws.model import CRNN
 from kws.research.conditions import in_noise
-from kws.research.networks import RUNGS
 from kws.research.paired import paired
 from kws.research.ruler import FEW_RESAMPLES, resolution, ruler
 from kws.research.settings import Settings
@@ -21,11 +19,7 @@ def study(tone_folder, tmp_path_factory):
         patch.chdir(tmp_path_factory.mktemp("ruler"))
         patch.setenv("KWS_JOBS", "1")
         found = Study(Settings(str(tone_folder), "low", seeds=2, cache="cache"))
-        for name, kinds in {"base": found.splits, "beyond": found.splits, "rnn": ["published"]}.items():
-            for kind in kinds:
-                for seed in range(2):
-                    torch.manual_seed(seed)
-                    found.write((name, kind, seed), CRNN(RUNGS[name].config).eval(), 0.0, "float32", False)
+        write_networks(found, {"base": tuple(found.splits), "beyond": tuple(found.splits), "rnn": ("published",)})
         yield found
 
 
