@@ -11,6 +11,7 @@ from kws.cost import count_macs
 from kws.data.storage import replacing
 from kws.model import build
 from kws.report.columns import Row
+from kws.research.front import SHOWN_OF_SPLIT
 from kws.research.search import RUNGS, trained
 from kws.research.search_rerun import Rerun
 from kws.research.search_space import candidate
@@ -26,10 +27,11 @@ def front(study: Study) -> str:
     return tabulate(lines, heads, disable_numparse=True, colalign=["right"] * 4 + ["left"])
 
 
-def trial_rows(study: Study) -> list[Row]:
-    """Every trial that was trained, in its order: how far, its error there, and what it costs."""
-    best = {trial.number for trial in study.best_trials}
-    return [_row(trial, trial.number in best) for trial in trained(study.get_trials()) if "error 0" in trial.user_attrs]
+def trial_rows(study: Study, split: str) -> list[Row]:
+    """Every trial that was trained, in its order: how far, its error there, and what it costs. ``split`` is its clips' fingerprint."""
+    best, found = {trial.number for trial in study.best_trials}, trained(study.get_trials())
+    which = {"split": split[:SHOWN_OF_SPLIT]}
+    return [which | _row(trial, trial.number in best) for trial in found if "error 0" in trial.user_attrs]
 
 
 def _row(trial: FrozenTrial, on_front: bool) -> Row:
@@ -44,9 +46,9 @@ def _row(trial: FrozenTrial, on_front: bool) -> Row:
     return told | {"on_front": "yes" if on_front else "no", "front_end": heard, "network": network}
 
 
-def write_trials(study: Study, path: str | Path) -> None:
+def write_trials(study: Study, split: str, path: str | Path) -> None:
     """Write ``trial_rows`` as CSV, whole or not at all."""
-    rows = trial_rows(study)
+    rows = trial_rows(study, split)
     if not rows:
         raise ValueError(f"{path}: nothing to write, for no trial was trained")
     with replacing(path) as temporary, temporary.open("w", newline="") as file:

@@ -1,7 +1,9 @@
 """The front of quality against whole cost: networks and the trials of a search, each against the base on the same validation clips."""
 
+import csv
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
@@ -13,6 +15,10 @@ from kws.research.measured import Measured
 from kws.research.ruler import SNRS
 from kws.research.study import Study
 from kws.research.unheard import UNHEARD
+
+TRIALS = Path("docs/results/search.csv")
+SEARCHED = "speaker-disjoint"  # the kind of split that a search works on
+SHOWN_OF_SPLIT = 12  # characters of its fingerprint
 
 
 @dataclass(frozen=True)
@@ -54,3 +60,15 @@ def placed(study: Study, rows: Sequence[Measured], base: str = "base") -> list[P
         found = validation_errors(study, names, kind)
         errors |= {name: error / found[base] for name, error in found.items()}
     return [Placed(row.name, row.multiplications, errors[row.name]) for row in rows]
+
+
+def trials(study: Study, path: str | Path = TRIALS, base: str = "base") -> list[Placed]:
+    """The finished trials of a search on this corpus' split, as its table has them; none where there was none."""
+    if not Path(path).is_file():
+        return []
+    with open(path, newline="") as file:
+        rows = [row for row in csv.DictReader(file) if row["finished"] == "yes"]
+    if any(row["split"] != study.splits[SEARCHED].fingerprint[:SHOWN_OF_SPLIT] for row in rows):
+        return []
+    error = validation_errors(study, [base], SEARCHED)[base]
+    return [Placed(r["trial"], int(r["multiplications_all_in"]), float(r["one_minus_auc"]) / error) for r in rows]

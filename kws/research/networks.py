@@ -3,8 +3,10 @@
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from kws.data.spectrum import Spectrum
 from kws.distill import DistillConfig
 from kws.model import CRNNConfig
+from kws.research.own_front import OwnFrontConfig
 from kws.research.stream_teacher import StreamTeacherConfig
 from kws.research.tc_resnet import TCResNetConfig
 
@@ -110,7 +112,36 @@ STRONG = {"deep_teacher": Rung("deep teacher", STREAMING_BASE, epochs=1.0, learn
 REFERENCE = {"tc_resnet8": Rung("TC-ResNet8", TCResNetConfig(), epochs=1.0, learning_rate=6e-3)}
 KINDS_OF_TEACHER = ("deep_teacher", "tc_resnet8")
 """They teach what the search finds, with the four teachers: networks that differ err on different clips."""
-RUNGS = BASE | TEACHER | STEPS | SEPARABLE | CONTROLS | REVERSED_CONTROL | PEERS | STRONG | REFERENCE
+
+
+def _searched(title: str, rate: int, window: int, n_mels: int, **shape) -> Rung:
+    """A network of the search, behind frames every 20 ms: trained longer than a trial, and by all kinds of teacher."""
+    config = OwnFrontConfig(n_mels, spectrum=Spectrum(rate, window, 320), norm=True, relu=True, layers=1, **shape)
+    return Rung(title, config, FROM_RANKING, 12.0, weight_decay=0.1, teachers=TEACHERS, also=KINDS_OF_TEACHER)
+
+
+SEARCHED = {
+    "best": _searched(
+        "best quality",
+        16_000,
+        400,
+        40,
+        pool=(3, 2),
+        channels=12,
+        kernel=(10, 4),
+        stride=(4, 2),
+        hidden=12,
+        attention="linear",
+    ),
+    "balanced": _searched(
+        "balanced", 8_000, 128, 16, pool=(2, 2), channels=8, kernel=(8, 4), stride=(4, 2), hidden=8, attention="linear"
+    ),
+    "smallest": _searched(
+        "smallest", 8_000, 128, 16, pool=(2, 2), channels=8, kernel=(8, 4), stride=(4, 3), hidden=6, attention="linear"
+    ),
+}
+"""Chosen on validation clips from the trials of ``kws search``."""
+RUNGS = BASE | TEACHER | STEPS | SEPARABLE | CONTROLS | REVERSED_CONTROL | PEERS | STRONG | REFERENCE | SEARCHED
 
 PACKED = {"beyond": "int8", "deep_teacher": "float16"}
 """Networks that are stored packed at once."""
@@ -203,6 +234,8 @@ STORED = {
     "rnn_fp16": Stored("3: float16", "rnn", "float16", True),
     "rnn_int8": Stored("3: int8", "rnn", "int8", True),
 }
+SEARCHED_INT8 = {f"{name}_int8": Stored(f"{rung.title}, int8", name, "int8", True) for name, rung in SEARCHED.items()}
+STORED |= SEARCHED_INT8
 
 
 def titles(*names: str) -> dict[str, str]:
