@@ -11,6 +11,8 @@ from kws.report.style import NAMES, SMALL, WIDTH, legend_below, plain_ticks
 from kws.research.front import Placed
 
 WORST = 4.0  # times the base: trials beyond are not drawn
+BESIDE = {"base": ("left", 4), "gru_small": ("left", -4), "beyond": ("right", 5), "tc_resnet8": ("right", 5)}
+"""On which side of its name a network is drawn, and how far the name is above it (points)."""
 STYLES = {
     "trial": ("trials of the search, one seed", "tab:gray", "."),
     "on_front": ("the trials that no cheaper one betters", "black", "."),
@@ -39,16 +41,12 @@ def plot_front(rows: Sequence[Placed], trials: Sequence[Placed], chosen: Sequenc
         groups["chosen" if row.name in chosen else "peer" if row.name.startswith(PEERS) else "ladder"].append(row)
     for name, group in groups.items():
         _dots(axes, name, group, size=6)
-    # A name beside each network, above and below in turn where they stand close.
-    for i, row in enumerate(sorted(rows, key=lambda row: (row.multiplications, row.times_base))):
-        above = 7 if i % 2 else -14
-        axes.annotate(
-            NAMES.get(row.name, row.name),
-            (row.multiplications, row.times_base),
-            (3, above),
-            textcoords="offset points",
-            fontsize=SMALL,
-        )
+    # Names of those that the text speaks of; the others stand too close together.
+    for row in rows:
+        if row.name in chosen or row.name in BESIDE:
+            side, up = BESIDE.get(row.name, ("left", -4))
+            place = {"ha": side, "xytext": (7 if side == "left" else -7, up), "textcoords": "offset points"}
+            axes.annotate(NAMES.get(row.name, row.name), (row.multiplications, row.times_base), fontsize=SMALL, **place)
     axes.axhline(1, color="tab:blue", linestyle="--", linewidth=0.8)
     axes.set(xscale="log", yscale="log", xlabel="multiplications for a second of sound, front end included")
     axes.set_ylabel("1 - AUC in unheard noise, times the base's\n(validation clips; lower is better)")

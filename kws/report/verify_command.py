@@ -6,6 +6,7 @@ from pathlib import Path
 from kws.report.claim_tables import claim_table
 from kws.report.results import read
 from kws.research.claim import verify
+from kws.research.paired import RESAMPLES
 from kws.research.settings import Settings
 from kws.research.study import Study
 
@@ -25,7 +26,9 @@ def main(arguments: list[str] | None = None, prog: str = "kws verify") -> None:
     # The base of committed weights is beside them.
     if (seeds := options.checkpoints[0].resolve().parent).name == "seeds":
         study.weights = seeds.parent
-    print(claim_table([options.checkpoints[0].stem], [verify(study, options.checkpoints, audited())]))
+    print(
+        claim_table([options.checkpoints[0].stem], [verify(study, options.checkpoints, audited(), resamples=RESAMPLES)])
+    )
 
 
 def audited(path: Path = AUDITED) -> list[str]:

@@ -12,7 +12,7 @@ from kws.research.conditions import in_noise
 from kws.research.heard import through
 from kws.research.own_front import own_front_end
 from kws.research.paired import Judged, Paired, paired
-from kws.research.ruler import CLEAN, SNRS, Place, missed_share
+from kws.research.ruler import CLEAN, SNRS, Place, missed_share, resamples_of
 from kws.research.study import Study
 from kws.research.unheard import UNHEARD
 from kws.research.whole_cost import whole_cost
@@ -62,7 +62,13 @@ class Claim:
         return noise and self.missed - self.missed_by_base <= MORE_MISSED
 
 
-def verify(study: Study, paths: Sequence[str | Path], left_out: Collection[str] = (), base: str = "base") -> Claim:
+def verify(
+    study: Study,
+    paths: Sequence[str | Path],
+    left_out: Collection[str] = (),
+    base: str = "base",
+    resamples: int | None = None,
+) -> Claim:
     """Judge checkpoints of one network, of one seed each, and the base on the test clips of the split that they name.
 
     ``left_out`` are clips by name that are not counted as recorded. Raises ``SplitMismatch`` for another split than the study's.
@@ -88,7 +94,7 @@ def verify(study: Study, paths: Sequence[str | Path], left_out: Collection[str] 
     (mine, bases), *noisy = in_order(judged, places, progress=False)
     clips = [study.corpus.clips[i] for i in study.splits[kind].test]
     runs = [[run for place in noisy for run in place[which]] for which in (0, 1)]
-    ratio = paired(*runs, [clip.speaker for clip in clips])
+    ratio = paired(*runs, [clip.speaker for clip in clips], resamples=resamples or resamples_of(study))
     kept = [clip.name not in left_out for clip in clips]
     shares = [missed_share([(p[kept], y[kept]) for p, y in these]) for these in (mine, bases)]
     return Claim(kind, len(paths), Costs.of(paths[0]), Costs.of(theirs[0]), ratio, *shares)

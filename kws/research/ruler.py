@@ -62,7 +62,7 @@ def ruler(
     conditions |= {f"unheard noise, {snr_db:g} dB": [p for p in places if p[1] == snr_db] for snr_db in snrs}
     conditions |= {UNHEARD_NOISE: places[1:]} if places[1:] else {}
     judged, rows = _judged(study, (against, *names), places), []
-    resamples = RESAMPLES if study.settings.effort == "full" else FEW_RESAMPLES
+    resamples = resamples_of(study)
     for kind in study.files(against):
         clips = [study.corpus.clips[i] for i in study.splits[kind].test]
         like = confusable_words({clip.word for clip in clips} - {study.keyword}, study.settings.say or study.keyword)
@@ -84,6 +84,11 @@ def ruler(
                 about += (missed_share(runs[name]), missed_share(runs[against]))
                 rows.append(Ruled(*about, paired(runs[name], runs[against], speakers, resamples=resamples)))
     return rows
+
+
+def resamples_of(study: Study) -> int:
+    """Of speakers, by the study's effort."""
+    return RESAMPLES if study.settings.effort == "full" else FEW_RESAMPLES
 
 
 def missed_share(runs: Sequence[Judged]) -> float:

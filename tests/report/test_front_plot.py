@@ -23,7 +23,7 @@ def test_networks_have_their_names_and_hopeless_trials_are_left_out():
     trials = [Placed("1", 70, 2.0), Placed("2", 90, 9.0)]
     figure = plot_front(rows, trials, ["smallest"], "a heading")
     (axes,) = figure.axes
-    assert {text.get_text() for text in axes.texts} == {"base", "peer GRU, 1 layer", "smallest"}
+    assert {text.get_text() for text in axes.texts} == {"base", "smallest"}
     drawn = [len(line.get_xdata()) for line in axes.get_lines()]
     assert drawn.count(1) >= 4  # one trial, as a dot, in the line and on the front; each network; none of the hopeless
     assert "front end included" in axes.get_xlabel()
