@@ -3,19 +3,36 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
+import torch
+
 from kws.data.storage import fingerprint
 from kws.features import LogMel, log_mels
 from kws.research.conditions import RECORDED, in_noise
-from kws.research.networks import RUNGS, STORED
+from kws.research.networks import RUNGS, STORED, Rung
 from kws.research.own_front import own_front_end
-from kws.views import ClipData, TrainingData
+from kws.research.settings import Settings
+from kws.targets import Targets
+from kws.views import ClipData, TrainingData, enough_views
 
+FEW_VIEWS = 8
 Sets = dict[str, TrainingData]  # by kind of split
 
 
 def front_end(name: str) -> LogMel | None:
     """That of a network by its name; None is the usual one."""
     return own_front_end(RUNGS[STORED[name].source if name in STORED else name].config)
+
+
+def views_of(own: LogMel | None, settings: Settings, clips: int) -> int:
+    """How many views of each training clip: fewer for a front end of its own, which none are there of yet, but with full effort."""
+    usual = settings.views or enough_views(clips)
+    return usual if own is None or settings.effort == "full" else min(usual, FEW_VIEWS)
+
+
+def as_heard(said: Targets, rung: Rung, settings: Settings, clips: int) -> Targets:
+    """What teachers say of a take holds whatever it is heard through; a network takes the targets of the views that it has."""
+    views = views_of(own_front_end(rung.config), settings, clips)
+    return replace(said, n_mels=rung.config.n_mels, logits=torch.cat([said.logits[:views], said.logits[-1:]]))
 
 
 def frames_of(own: LogMel | None) -> tuple:

@@ -1,8 +1,7 @@
 """One keyword in one corpus: recordings, splits, networks, seeds and folders, so that a notebook says what, not where.
 
 study = Study(Settings.from_environment(corpus="synthetic", keyword="sheila"))
-study.fit("base", "teacher", "gru_small")
-rows = study.measure("base", "gru_small")
+study.fit("base", "teacher", "gru_small"); study.measure("base", "gru_small")
 """
 
 import shutil
@@ -24,7 +23,7 @@ from kws.data.storage import replacing
 from kws.evaluate import judge, judge_checkpoint, provenance
 from kws.metrics import au_fa_fr, one_minus_auc
 from kws.research.conditions import RECORDED
-from kws.research.heard import Sets, frames_of, front_end, heard
+from kws.research.heard import Sets, as_heard, frames_of, front_end, heard, views_of
 from kws.research.measured import Measured, measure
 from kws.research.networks import PACKED, RUNGS, STORED, TEACHERS, Rung, titles
 from kws.research.pictures import save_picture
@@ -70,10 +69,11 @@ class Study:
 
     def training(self, kind: str, name: str = "base") -> TrainingData:
         """The clips of a kind of split with their views as a network hears them; made when a training first needs them."""
-        own = front_end(name)
+        own, split = front_end(name), self.splits[kind]
         if (key := (kind, *frames_of(own))) not in self._views:
-            given = (self.clips, self.keyword, self.splits[kind], self.settings.views or None)
-            self._views[key] = training_data(*given, cache=self.settings.cache, front_end=own)
+            views = views_of(own, self.settings, len(split.train))
+            how = {"cache": self.settings.cache, "front_end": own}
+            self._views[key] = training_data(self.clips, self.keyword, split, views, **how)
         return self._views[key]
 
     def path(self, name: str, kind: str, seed: int) -> Path:
@@ -188,7 +188,7 @@ class Study:
             paths += [self.path(name, kind, seed) for name in rung.also for seed in self.seeds(name)]
             said = [teach(path, self.training(kind), () if i else layers) for i, path in enumerate(paths)]
             self._targets[key] = mean_targets(said)
-        return replace(self._targets[key], n_mels=rung.config.n_mels)  # said of a take, whatever that is heard through
+        return as_heard(self._targets[key], rung, self.settings, len(self.splits[kind].train))
 
     def measure(
         self,
