@@ -9,8 +9,10 @@ from kws.checkpoint import load_provenance, stored_tensors
 from kws.data.corpus import folder_corpus
 from kws.data.manifest import is_corpus_of
 from kws.evaluate import judge_checkpoint
+from kws.features import front_end_of
 from kws.metrics import at_prevalence, one_minus_auc
 from kws.report.tables import BARS
+from kws.research.own_front import own_front_end
 from kws.research.stream_teacher import StreamTeacher
 from kws.split import SPLITS
 from kws.views import decode, training_data
@@ -22,6 +24,9 @@ STUDENTS = {
     "rnn_fp16": torch.float16,
     "rnn_int8": torch.int8,
     "beyond": torch.int8,
+    "best_int8": torch.int8,
+    "balanced_int8": torch.int8,
+    "smallest_int8": torch.int8,
 }
 
 
@@ -61,7 +66,8 @@ def test_every_committed_checkpoint_loads():
     assert len(paths) > 60
     for path in paths:
         model = kws.load_model(path)
-        heard = torch.zeros(1, 96, 12) if isinstance(model, StreamTeacher) else torch.zeros(1, 40, 101)
+        clip = torch.zeros(1, 16_000)
+        heard = torch.zeros(1, 96, 12) if isinstance(model, StreamTeacher) else front_end_of(model.config)(clip)
         assert torch.isfinite(model(heard)).all()
 
 
@@ -78,7 +84,8 @@ def test_manifest_lists_the_real_corpus(clips):
 def test_scores_are_those_recorded(name, clips):
     provenance = load_provenance(WEIGHTS / name)
     split = SPLITS[provenance.split_kind](clips.corpus, "happy", provenance.split_seed)
-    p, y = judge_checkpoint(WEIGHTS / name, training_data(clips, "happy", split, views=0))
+    own = own_front_end(kws.load_model(WEIGHTS / name).config)
+    p, y = judge_checkpoint(WEIGHTS / name, training_data(clips, "happy", split, views=0, front_end=own))
     assert one_minus_auc(p, y) == pytest.approx(provenance.metrics["test 1-AUC"], rel=0.02)
     if provenance.split_kind == "published" and name in BASE:
         assert at_prevalence(one_minus_auc(p, y)) <= 3.0e-5

@@ -5,10 +5,10 @@ import torch
 from conftest import SHAPES, WEIGHTS, cutting, network, offline, sound, stream
 
 import kws
-from kws.features import LogMel
+from kws.features import LogMel, front_end_of
 from kws.streaming import StreamingModel, save_stream, streaming_model
 
-STORED = ["base_model", "rnn_fp16", "rnn_int8", "beyond", "peer_gru_3294"]
+STORED = ["base_model", "rnn_fp16", "rnn_int8", "beyond", "peer_gru_3294", "best_int8", "balanced", "smallest_int8"]
 MODES = pytest.mark.parametrize("carried", [True, False], ids=["carried", "windows"])
 
 
@@ -51,14 +51,17 @@ def test_the_first_second_is_the_offline_model_on_that_clip(name, carried):
     assert abs(float(streamed[-1] - kws.keyword_probability(offline(name), waveform[None]))) <= 1e-6
 
 
-@pytest.mark.parametrize("name", ["base_model", "beyond", "one layer", "pooled", "separable"])
+@pytest.mark.parametrize(
+    "name", ["base_model", "beyond", "balanced_int8", "smallest", "one layer", "pooled", "separable"]
+)
 def test_windows_are_the_offline_model_on_every_last_second(name):
     """Also where the window reaches back to before the start: there was silence."""
     net = network(name, carried=False)
     waveform = sound(40_000, 4)
     streamed = stream(StreamingModel(net), waveform, [12_345])
     model = offline(name)
-    log_mel = torch.nn.functional.pad(LogMel()(waveform[None]), (200, 0), value=float(torch.tensor(1e-9).log()))
+    heard = front_end_of(model.config)(waveform[None])
+    log_mel = torch.nn.functional.pad(heard, (200, 0), value=float(torch.tensor(1e-9).log()))
     length = net.kernel_frames + (net.window - 1) * net.step_frames
     for step, p in enumerate(streamed):
         end = 200 + net.kernel_frames + step * net.step_frames

@@ -11,7 +11,9 @@ from kws.streaming.onnx_export import OneStep, save_onnx_stream
 from kws.streaming.onnx_stream import OnnxStream
 
 
-@pytest.mark.parametrize("name", ["base_model", "rnn_fp16", "rnn_int8", "beyond", "peer_gru_3294", *SHAPES])
+@pytest.mark.parametrize(
+    "name", ["base_model", "rnn_fp16", "rnn_int8", "beyond", "peer_gru_3294", "balanced_int8", "smallest", *SHAPES]
+)
 def test_equal_to_the_stream_of_torch(name, tmp_path):
     model = StreamingModel(network(name, carried=True), "happy", 0.6, 2)
     save_onnx_stream(model, tmp_path / "m.onnx")
@@ -30,7 +32,7 @@ def test_equal_to_the_stream_of_torch(name, tmp_path):
         assert np.abs(found - expected).max() <= 1e-5
 
 
-@pytest.mark.parametrize("name", ["base_model", "beyond", "peer_gru_3294"])
+@pytest.mark.parametrize("name", ["base_model", "beyond", "peer_gru_3294", "smallest_int8"])
 def test_matrices_made_by_operators_are_those_that_would_be_stored(name, tmp_path, monkeypatch):
     """To the last bit; 390 kB of a file are saved."""
     model, waveform = StreamingModel(network(name, carried=True), "happy", 0.6, 2), sound(40_000).numpy()
