@@ -10,9 +10,20 @@ from kws.data.jobs import in_order
 from kws.evaluate import judge_checkpoint
 from kws.research.conditions import in_noise
 from kws.research.heard import through
+from kws.research.networks import titles
 from kws.research.own_front import own_front_end
 from kws.research.paired import Judged, Paired, paired
-from kws.research.ruler import CLEAN, SNRS, Place, missed_share, resamples_of
+from kws.research.ruler import (
+    AS_RECORDED,
+    AUDITED,
+    CLEAN,
+    SNRS,
+    UNHEARD_NOISE,
+    Place,
+    Ruled,
+    missed_share,
+    resamples_of,
+)
 from kws.research.study import Study
 from kws.research.unheard import UNHEARD
 from kws.research.whole_cost import whole_cost
@@ -102,3 +113,15 @@ def verify(
     kept = [clip.name not in left_out for clip in clips]
     shares = [missed_share([(p[kept], y[kept]) for p, y in these]) for these in (mine, bases)]
     return Claim(kind, len(paths), Costs.of(paths[0]), Costs.of(theirs[0]), ratio, *shares)
+
+
+def claims_of(study: Study, rows: Sequence[Ruled], name: str, base: str = "base") -> list[Claim]:
+    """The same of a network that a ruler has compared, on each kind of split that it was compared on."""
+    rows, found = [row for row in rows if row.network == titles(name)[name]], []
+    for kind in dict.fromkeys(row.split for row in rows):
+        by = {row.condition: row for row in rows if row.split == kind}
+        noise, recorded = by[UNHEARD_NOISE], by.get(AUDITED, by[AS_RECORDED])
+        costs = [Costs.of(study.files(one)[kind][0]) for one in (name, base)]
+        shares = (recorded.missed, recorded.missed_by_other)
+        found.append(Claim(kind, noise.seeds, *costs, noise.paired, *shares))
+    return found

@@ -54,7 +54,7 @@ class Study:
         self.splits = {kind: make(self.corpus, self.keyword, settings.split_seed) for kind, make in SPLITS.items()}
         weights, plots = settings.results_names(corpus)
         self.weights, self.plots = Path("weights") / weights, Path("plots") / plots
-        self._targets: dict[tuple, Targets] = {}
+        self._targets: dict[tuple | Path, Targets] = {}  # of a kind of students, and of each teacher alone
         self._views: dict[tuple, TrainingData] = {}
 
     @property
@@ -89,7 +89,7 @@ class Study:
         return load_model(self.path(name, kind, seed))
 
     def fit(self, *names: str, kinds: tuple[str, ...] = KINDS) -> None:
-        """Train networks on each kind of split with each seed, on every core, and save each; those that are there are not trained again.
+        """Train networks on each kind of split with each seed, on every core, teachers first, and save each; those that are there are not trained again.
 
         Raises ``NotTrained`` where only a report was asked for.
         """
@@ -99,7 +99,6 @@ class Study:
         if not missing:
             return
         self.may_train(self.path(*missing[0]))
-        # Teachers come before those who learn from them.
         teachers = {"teacher", *(teacher for name, _, _ in missing for teacher in RUNGS[name].also)}
         waiting = [job for job in missing if RUNGS[job[0]].learns and any(name in teachers for name, _, _ in missing)]
         self._train_each([job for job in missing if job not in waiting])
@@ -165,7 +164,7 @@ class Study:
     def write(self, job: Job, model: nn.Module, validation_loss: float, storage: str, packed: bool) -> None:
         """Judge a network as it will be stored, on its test clips, and write it with what was measured."""
         name, kind, seed = job
-        p, y = judge(as_stored(model, storage, packed), self.heard(name)[name][kind])
+        p, y = judge(as_stored(model, storage, packed), self.hear(name)[name][kind])
         metrics = {"test 1-AUC": one_minus_auc(p, y), "test AU_FA_FR": au_fa_fr(p, y)}
         about = provenance(self.sets[kind], seed, metrics | {"validation loss": validation_loss})
         save_model(self.path(name, kind, seed), model, about, storage, packed)
@@ -186,8 +185,9 @@ class Study:
             layers = sorted({other for each in RUNGS.values() if each.learns for _, other in each.learns.pairs})
             paths = [self.path("teacher", kind, seed) for seed in range(rung.teachers)]
             paths += [self.path(name, kind, seed) for name in rung.also for seed in self.seeds(name)]
-            said = [teach(path, self.training(kind), () if i else layers) for i, path in enumerate(paths)]
-            self._targets[key] = mean_targets(said)
+            for path in [path for path in paths if path not in self._targets]:
+                self._targets[path] = teach(path, self.training(kind), layers if path == paths[0] else ())
+            self._targets[key] = mean_targets([self._targets[path] for path in paths])
         return as_heard(self._targets[key], rung, self.settings, len(self.splits[kind].train))
 
     def measure(
@@ -202,10 +202,10 @@ class Study:
 
         ``snr_db`` adds noise to the test clips, the corpus' own or a kind of ``UNHEARD``; ``called`` gives other titles.
         """
-        heard = self.heard(*names, snr_db=snr_db, noise=noise)
-        return measure(titles(*names) | (called or {}), {name: self.files(name) for name in names}, heard, base)
+        sets = self.hear(*names, snr_db=snr_db, noise=noise)
+        return measure(titles(*names) | (called or {}), {name: self.files(name) for name in names}, sets, base)
 
-    def heard(self, *names: str, snr_db: float | None = None, noise: str = RECORDED) -> dict[str, Sets]:
+    def hear(self, *names: str, snr_db: float | None = None, noise: str = RECORDED) -> dict[str, Sets]:
         """What networks hear of the clips they are judged on, by name and kind of split."""
         return heard(self.clips, self.sets, names, snr_db, noise)
 
@@ -218,7 +218,7 @@ class Study:
 
     def judged(self, name: str, kind: str, seed: int = 0):
         """Probabilities and labels, both (clips,), of a saved network on its test clips."""
-        return judge_checkpoint(self.path(name, kind, seed), self.heard(name)[name][kind])
+        return judge_checkpoint(self.path(name, kind, seed), self.hear(name)[name][kind])
 
     def curves(self, *names: str, kinds: tuple[str, ...] = KINDS) -> dict[str, Record]:
         """The learning curves that are known, by title."""

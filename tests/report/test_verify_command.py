@@ -9,7 +9,7 @@ from kws.cost import count_macs, size_in_bytes
 from kws.data.spectrum import Spectrum
 from kws.evaluate import provenance
 from kws.report.command import main
-from kws.research.claim import verify
+from kws.research.claim import claims_of, verify
 from kws.research.own_front import OwnFrontConfig, OwnFrontCRNN
 from kws.research.ruler import UNHEARD_NOISE, ruler
 from kws.research.settings import Settings
@@ -36,6 +36,9 @@ def test_a_network_of_the_study_is_what_the_ruler_says(study):
     claim = verify(study, paths)
     (ruled,) = [r for r in ruler(study, "beyond") if (r.split, r.condition) == ("published", UNHEARD_NOISE)]
     assert claim.noise.ratio == pytest.approx(ruled.paired.ratio)
+    (same, _) = claims_of(study, ruler(study, "beyond"), "beyond")
+    assert (same.kind, same.costs, same.base, same.missed) == (claim.kind, claim.costs, claim.base, claim.missed)
+    assert same.noise.ratio == pytest.approx(claim.noise.ratio)
     assert (claim.kind, claim.seeds) == ("published", 2)
     assert claim.costs.macs == count_macs(study.model("beyond"))
     assert claim.base.bytes == size_in_bytes(study.path("base", "published", 0))
