@@ -19,6 +19,7 @@ from kws.research.networks import TOGETHER
 from kws.research.scene_data import Maker
 from kws.research.settings import EFFORTS, Effort, Settings
 from kws.research.stream_choice import read_choice
+from kws.research.stream_study import StreamStudy
 from kws.research.word_study import WordStudy
 from kws.scenes import SceneConfig
 from kws.trainer import Run
@@ -142,3 +143,11 @@ def test_the_base_is_the_mean_of_its_trainings(study):
     assert mean.validation_loss == 0
     # What was averaged is left as it was.
     assert not torch.equal(runs[0].model.classifier.weight, mean.model.classifier.weight)
+
+
+def test_a_method_of_every_study_stays_a_method():
+    """One that a kind of study took for a value stopped the notebook of streams."""
+    for kind in (StreamStudy, WordStudy):
+        for name, value in vars(kind).items():
+            for base in (base for base in kind.__mro__[1:-1] if name in vars(base)):
+                assert callable(value) == callable(vars(base)[name]), f"{kind.__name__}.{name}"
