@@ -1,6 +1,8 @@
 """A tiny corpus of tones, and the real recordings where they lie beside the checkout."""
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,6 +17,7 @@ from kws.data.corpus import Corpus, folder_corpus
 from kws.model import CRNN, CRNNConfig, build
 from kws.research.networks import EARS, FROM_EARS, RUNGS
 from kws.research.scene_data import Maker, SceneData, scene_data
+from kws.research.settings import Settings
 from kws.research.speech_embedding import FRAMES, STEP, SpeechEmbedding
 from kws.research.study import Study
 from kws.scenes import SceneConfig, Sounds, Word, sounds_of, word_bounds
@@ -227,3 +230,14 @@ def write_networks(study: Study, names: dict[str, tuple[str, ...]], seeds: int =
             for seed in range(seeds):
                 torch.manual_seed(seed)
                 study.write((name, kind, seed), build(RUNGS[name].config).eval(), 0.0, "float32", False)
+
+
+@contextmanager
+def untrained_study(folder: Path, corpus: Path, names: dict[str, tuple[str, ...]], seeds: int = 2) -> Iterator[Study]:
+    """A study of the word ``low`` in a folder of its own, with untrained networks, in one process."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        patch.setenv("KWS_JOBS", "1")
+        found = Study(Settings(str(corpus), "low", seeds=seeds, cache="cache"))
+        write_networks(found, names, seeds)
+        yield found

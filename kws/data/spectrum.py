@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from kws.data.audio import SAMPLE_RATE
 
-TAPS = 32  # of the low-pass filter: -6 dB at 4 kHz, below -50 dB from 5 kHz on
+TAPS = 32  # of the low-pass filter: -6 dB at 4 kHz, below -40 dB from 5 kHz on
 RATES = (SAMPLE_RATE, SAMPLE_RATE // 2)
 
 

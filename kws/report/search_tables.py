@@ -1,6 +1,5 @@
 """What a search has come to, as tables: its front, and a row for every trial that was trained."""
 
-import csv
 from pathlib import Path
 
 from optuna import Study
@@ -8,8 +7,8 @@ from optuna.trial import FrozenTrial, TrialState
 from tabulate import tabulate
 
 from kws.cost import count_macs
-from kws.data.storage import replacing
 from kws.model import build
+from kws.report.bench_table import write_csv
 from kws.report.columns import Row
 from kws.research.front import SHOWN_OF_SPLIT
 from kws.research.search import RUNGS, trained
@@ -47,13 +46,11 @@ def _row(trial: FrozenTrial, on_front: bool) -> Row:
 
 
 def write_trials(study: Study, split: str, path: str | Path) -> None:
-    """Write ``trial_rows`` as CSV, whole or not at all."""
+    """Write ``trial_rows`` as CSV, whole or not at all. Raises ``ValueError`` where no trial was trained."""
     rows = trial_rows(study, split)
     if not rows:
         raise ValueError(f"{path}: nothing to write, for no trial was trained")
-    with replacing(path) as temporary, temporary.open("w", newline="") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerows([list(rows[0]), *(list(row.values()) for row in rows)])
+    write_csv(path, rows)
 
 
 def compared(again: Rerun) -> str:

@@ -55,9 +55,9 @@ def whole_table(rows: Sequence[Measured]) -> str:
     return tabulate(lines, heads, disable_numparse=True, colalign=["left"] + ["right"] * (len(heads) - 1))
 
 
-def ruler_table(rows: Sequence[Ruled], kind: str, left_out: Collection[str] = ()) -> str:
+def ruler_table(rows: Sequence[Ruled], kind: str, without: Collection[str] = ()) -> str:
     """Times the base's 1 - AUC on the same clips, with 95 % intervals over speakers: a row a condition, a column a network."""
-    rows = [r for r in rows if r.split == kind and r.network not in left_out]
+    rows = [r for r in rows if r.split == kind and r.network not in without]
     networks, lines = list(dict.fromkeys(r.network for r in rows)), []
     for condition in dict.fromkeys(r.condition for r in rows):
         found = {r.network: r.paired for r in rows if r.condition == condition}

@@ -34,7 +34,7 @@ class Unheard:
         clip: its name in the corpus. splits: the kinds of split in whose test it is, by comma.
         asked: how many seeds of networks. highest: the highest probability that one of them gave.
         level_db: root mean square of full scale.
-        nearest: the word whose training clips its sound is nearest to. place: of the keyword among the words by nearness, from 1.
+        nearest: the word whose other clips its sound is nearest to. place: of the keyword among the words by nearness, from 1.
         reason: why it is not heard, as far as that can be measured.
     """
 
@@ -49,7 +49,7 @@ class Unheard:
 
 
 def audit(study: Study, names: Sequence[str], ear: str | Path = EAR) -> list[Unheard]:
-    """The unheard keyword clips of the test subsets of all kinds of split, by name."""
+    """The unheard keyword clips of the test subsets of all kinds of split, by name. Raises ``NotTrained`` for a network that is not there."""
     said: dict[int, list[float]] = {}
     where: dict[int, list[str]] = {}
     # What every seed of every network says of its own test clips.

@@ -4,28 +4,22 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from kws.checkpoint import load_model, load_provenance, stored_tensors
+from kws.checkpoint import load_model, load_provenance
 from kws.cost import count_macs, size_in_bytes
-from kws.data.jobs import in_order
-from kws.evaluate import judge_checkpoint
-from kws.research.conditions import in_noise
-from kws.research.heard import through
 from kws.research.networks import titles
-from kws.research.own_front import own_front_end
-from kws.research.paired import Judged, Paired, paired
+from kws.research.paired import Paired, paired
 from kws.research.ruler import (
     AS_RECORDED,
     AUDITED,
     CLEAN,
-    SNRS,
+    NOISY,
     UNHEARD_NOISE,
-    Place,
     Ruled,
+    judged_at,
     missed_share,
     resamples_of,
 )
 from kws.research.study import Study
-from kws.research.unheard import UNHEARD
 from kws.research.whole_cost import whole_cost
 from kws.split import SplitMismatch
 
@@ -45,8 +39,7 @@ class Costs:
     def of(cls, path: str | Path) -> "Costs":
         """Of a checkpoint."""
         model = load_model(path)
-        values = sum(tensor.numel() * tensor.element_size() for tensor in stored_tensors(path).values())
-        return cls(count_macs(model), size_in_bytes(path), whole_cost(model, values).multiplications)
+        return cls(count_macs(model), size_in_bytes(path), whole_cost(model, 0).multiplications)
 
 
 @dataclass(frozen=True)
@@ -86,33 +79,22 @@ def verify(
 ) -> Claim:
     """Judge checkpoints of one network, of one seed each, and the base on the test clips of the split that they name.
 
-    ``left_out`` are clips by name that are not counted as recorded. Raises ``SplitMismatch`` for another split than the study's.
+    ``left_out`` are clips by name that are not counted as recorded. Raises ``SplitMismatch`` for another split than the study's,
+    ``NotTrained`` without a base, and ``CheckpointError``.
     """
     split = load_provenance(paths[0]).split
     kinds = [kind for kind, its in study.splits.items() if its.fingerprint == split]
     if not kinds:
         raise SplitMismatch(f"{paths[0]} was trained on the split {split[:12]}, which is none of this corpus")
-    (kind, *_), own = kinds, own_front_end(load_model(paths[0]).config)
-    theirs = study.files(base)[kind]
-
-    def judged(place: Place) -> tuple[list[Judged], list[Judged]]:
-        found = []
-        for files, front_end in ((paths, own), (theirs, None)):
-            data = through(study.clips, study.sets[kind], front_end)
-            if place != CLEAN:
-                data = in_noise(study.clips, data, place[1], noise=place[0], front_end=front_end)
-            found.append([judge_checkpoint(path, data) for path in files])
-        return found[0], found[1]
-
-    _ = study.sets  # made once, before the processes part
-    places = [CLEAN, *((noise, snr_db) for noise in UNHEARD for snr_db in SNRS)]
-    (mine, bases), *noisy = in_order(judged, places, progress=False)
+    kind, theirs = kinds[0], study.files(base)[kinds[0]]
+    judged = judged_at(study, {"claimed": {kind: list(paths)}, base: {kind: theirs}}, (CLEAN, *NOISY))
     clips = [study.corpus.clips[i] for i in study.splits[kind].test]
-    runs = [[run for place in noisy for run in place[which]] for which in (0, 1)]
+    runs = [[run for place in NOISY for run in judged[kind, place][name]] for name in ("claimed", base)]
     ratio = paired(*runs, [clip.speaker for clip in clips], resamples=resamples or resamples_of(study))
     kept = [clip.name not in left_out for clip in clips]
-    shares = [missed_share([(p[kept], y[kept]) for p, y in these]) for these in (mine, bases)]
-    return Claim(kind, len(paths), Costs.of(paths[0]), Costs.of(theirs[0]), ratio, *shares)
+    recorded = [[(p[kept], y[kept]) for p, y in judged[kind, CLEAN][name]] for name in ("claimed", base)]
+    costs = (Costs.of(paths[0]), Costs.of(theirs[0]))
+    return Claim(kind, len(paths), *costs, ratio, *map(missed_share, recorded))
 
 
 def claims_of(study: Study, rows: Sequence[Ruled], name: str, base: str = "base") -> list[Claim]:

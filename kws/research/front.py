@@ -7,17 +7,13 @@ from pathlib import Path
 
 import numpy as np
 
-from kws.data.jobs import in_order
-from kws.evaluate import judge_checkpoint
 from kws.metrics import one_minus_auc
-from kws.research.heard import heard
 from kws.research.measured import Measured
-from kws.research.ruler import SNRS
+from kws.research.ruler import NOISY, judged_at
+from kws.research.search_material import KIND
 from kws.research.study import Study
-from kws.research.unheard import UNHEARD
 
 TRIALS = Path("docs/results/search.csv")
-SEARCHED = "speaker-disjoint"  # the kind of split that a search works on
 SHOWN_OF_SPLIT = 12  # characters of its fingerprint
 
 
@@ -37,38 +33,41 @@ class Placed:
 
 def validation_errors(study: Study, names: Sequence[str], kind: str) -> dict[str, float]:
     """1 - AUC on the validation clips of a kind of split, the mean over seeds, kinds of unheard noise and SNRs."""
-    places = [(noise, snr_db) for noise in UNHEARD for snr_db in SNRS]
-    files = {name: study.files(name)[kind] for name in names}
-
-    def judged(place: tuple[str, float]) -> list[float]:
-        noise, snr_db = place
-        sets = heard(study.clips, {kind: study.sets[kind]}, names, snr_db, noise, "validation")
-        errors = [[judge_checkpoint(path, sets[name][kind], "validation") for path in files[name]] for name in names]
-        return [float(np.mean([one_minus_auc(p, y) for p, y in seeds])) for seeds in errors]
-
-    _ = study.sets  # made once, before the processes part
-    found = np.mean(list(in_order(judged, places, progress=False)), axis=0)
-    return dict(zip(names, found.tolist(), strict=True))
+    files = {name: {kind: study.files(name)[kind]} for name in names}
+    judged = judged_at(study, files, NOISY, "validation")
+    errors = {name: [one_minus_auc(*run) for at in judged.values() for run in at[name]] for name in names}
+    return {name: float(np.mean(found)) for name, found in errors.items()}
 
 
-def placed(study: Study, rows: Sequence[Measured], base: str = "base") -> list[Placed]:
-    """Measured networks, each on a kind of split that it was trained on, for strangers where it can be."""
+def front(
+    study: Study, rows: Sequence[Measured], path: str | Path = TRIALS, base: str = "base"
+) -> tuple[list[Placed], list[Placed]]:
+    """Measured networks, each for strangers where it was trained for them; and the finished trials of a search, if one was made.
+
+    ``path`` is the table of its trials. Those of another split than this study's are left out.
+    """
     kinds = {row.name: [*row.quality][-1] for row in rows}
-    errors = {}
-    for kind in dict.fromkeys(kinds.values()):
+    errors, of_base = {}, {}
+    for kind in dict.fromkeys((KIND, *kinds.values())):
         names = [base, *(name for name, its in kinds.items() if its == kind and name != base)]
         found = validation_errors(study, names, kind)
+        of_base[kind] = found[base]
         errors |= {name: error / found[base] for name, error in found.items()}
-    return [Placed(row.name, row.multiplications, errors[row.name]) for row in rows]
+    networks = [Placed(row.name, row.multiplications, errors[row.name]) for row in rows]
+    return networks, [
+        Placed(trial.name, trial.multiplications, trial.times_base / of_base[KIND]) for trial in _trials(study, path)
+    ]
 
 
-def trials(study: Study, path: str | Path = TRIALS, base: str = "base") -> list[Placed]:
-    """The finished trials of a search on this corpus' split, as its table has them; none where there was none."""
+def _trials(study: Study, path: str | Path) -> list[Placed]:
+    """The finished ones, with their own 1 - AUC."""
     if not Path(path).is_file():
         return []
     with open(path, newline="") as file:
         rows = [row for row in csv.DictReader(file) if row["finished"] == "yes"]
-    if any(row["split"] != study.splits[SEARCHED].fingerprint[:SHOWN_OF_SPLIT] for row in rows):
-        return []
-    error = validation_errors(study, [base], SEARCHED)[base]
-    return [Placed(r["trial"], int(r["multiplications_all_in"]), float(r["one_minus_auc"]) / error) for r in rows]
+    split = study.splits[KIND].fingerprint[:SHOWN_OF_SPLIT]
+    return [
+        Placed(row["trial"], int(row["multiplications_all_in"]), float(row["one_minus_auc"]))
+        for row in rows
+        if row["split"] == split
+    ]

@@ -14,7 +14,7 @@ from kws.research.settings import Settings
 from kws.targets import Targets
 from kws.views import ClipData, TrainingData, enough_views
 
-FEW_VIEWS = 8
+FEW_VIEWS = 8  # of a front end that a run makes views for alone
 Sets = dict[str, TrainingData]  # by kind of split
 
 
@@ -23,10 +23,14 @@ def front_end(name: str) -> LogMel | None:
     return own_front_end(RUNGS[STORED[name].source if name in STORED else name].config)
 
 
+def few_views(own: LogMel | None, settings: Settings) -> tuple[int, ...]:
+    """The most views of a training clip, if they are limited: for a front end of its own, which a run makes views for alone, but with full effort."""
+    return () if own is None or settings.effort == "full" else (FEW_VIEWS,)
+
+
 def views_of(own: LogMel | None, settings: Settings, clips: int) -> int:
-    """How many views of each training clip: fewer for a front end of its own, which none are there of yet, but with full effort."""
-    usual = settings.views or enough_views(clips)
-    return usual if own is None or settings.effort == "full" else min(usual, FEW_VIEWS)
+    """How many views there are of each of so many training clips."""
+    return min([settings.views or enough_views(clips), *few_views(own, settings)])
 
 
 def as_heard(said: Targets, rung: Rung, settings: Settings, clips: int) -> Targets:
@@ -40,29 +44,40 @@ def frames_of(own: LogMel | None) -> tuple:
     return (own.n_mels, own.spectrum) if own else ()
 
 
-def through(clips: ClipData, data: TrainingData, own: LogMel | None) -> TrainingData:
-    """The same clips through another front end."""
-    if own is None:
-        return data
-    return replace(data, log_mel=log_mels(clips.waveforms, own), key=fingerprint(data.key, *frames_of(own)))
+class Recorded:
+    """``recorded(own)``: the clips of each kind of split as recorded, through a front end; its log-mels are made once."""
+
+    def __init__(self, clips: ClipData, sets: Sets):
+        self.clips, self._made = clips, {frames_of(None): sets}
+
+    def __call__(self, own: LogMel | None = None) -> Sets:
+        if (key := frames_of(own)) not in self._made:
+            log_mel, sets = log_mels(self.clips.waveforms, own), self._made[frames_of(None)]
+            self._made[key] = {
+                kind: replace(data, log_mel=log_mel, key=fingerprint(data.key, *key)) for kind, data in sets.items()
+            }
+        return self._made[key]
 
 
 def heard(
-    clips: ClipData,
-    sets: Sets,
-    names: Sequence[str],
+    recorded: Recorded,
+    owns: dict[str, LogMel | None],
+    kinds: Sequence[str],
     snr_db: float | None = None,
     noise: str = RECORDED,
     subset: str = "test",
 ) -> dict[str, Sets]:
-    """What each network hears; ``snr_db`` adds the same noise to the clips of a subset for all."""
+    """What each network hears on some kinds of split; ``snr_db`` adds the same noise to the clips of a subset for all.
+
+    ``owns`` has the front ends by network, None being the usual one.
+    """
     made: dict[tuple, Sets] = {}
-    for own in map(front_end, names):
+    for own in owns.values():
         # Networks of one front end share what they hear.
         if frames_of(own) not in made:
-            found = {kind: through(clips, data, own) for kind, data in sets.items()}
+            found = {kind: recorded(own)[kind] for kind in kinds}
             if snr_db is not None:
                 how = {"subset": subset, "noise": noise, "front_end": own}
-                found = {kind: in_noise(clips, data, snr_db, **how) for kind, data in found.items()}
+                found = {kind: in_noise(recorded.clips, data, snr_db, **how) for kind, data in found.items()}
             made[frames_of(own)] = found
-    return {name: made[frames_of(front_end(name))] for name in names}
+    return {name: made[frames_of(own)] for name, own in owns.items()}

@@ -2,14 +2,17 @@
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
+from kws.checkpoint import load_model
 from kws.data.jobs import in_order
 from kws.evaluate import judge_checkpoint
 from kws.research.conditions import RECORDED, confusable_words, threshold_at
 from kws.research.heard import heard
 from kws.research.networks import titles
+from kws.research.own_front import own_front_end
 from kws.research.paired import RESAMPLES, Judged, Paired, paired, told_apart
 from kws.research.study import Study
 from kws.research.unheard import UNHEARD
@@ -22,6 +25,7 @@ AUDITED = "as recorded, audited clips left out"
 FALSE_ACCEPTS = 0.001  # share of all clips, at which misses are told
 Place = tuple[str, float]  # a noise and an SNR
 CLEAN: Place = (RECORDED, float("inf"))
+NOISY: tuple[Place, ...] = tuple((noise, snr_db) for noise in UNHEARD for snr_db in SNRS)
 
 
 @dataclass(frozen=True)
@@ -61,7 +65,7 @@ def ruler(
     conditions = {AS_RECORDED: [CLEAN]} | ({AUDITED: [CLEAN]} if left_out else {}) | {CONFUSABLE_WORDS: [CLEAN]}
     conditions |= {f"unheard noise, {snr_db:g} dB": [p for p in places if p[1] == snr_db] for snr_db in snrs}
     conditions |= {UNHEARD_NOISE: places[1:]} if places[1:] else {}
-    judged, rows = _judged(study, (against, *names), places), []
+    judged, rows = judged_at(study, _files(study, against, *names), places), []
     resamples = resamples_of(study)
     for kind in study.files(against):
         clips = [study.corpus.clips[i] for i in study.splits[kind].test]
@@ -104,7 +108,7 @@ def resolution(
     Simulated with networks that disagree as these two do (``kws.research.paired.told_apart``).
     """
     places = [(noise, snr_db) for snr_db in snrs for noise in noises]
-    judged, found = _judged(study, (against, name), places), {}
+    judged, found = judged_at(study, _files(study, against, name), places), {}
     for kind in study.files(name):
         runs = [[run for place in places for run in judged[kind, place][one]] for one in (name, against)]
         speakers = [study.corpus.clips[i].speaker for i in study.splits[kind].test]
@@ -114,19 +118,28 @@ def resolution(
     return found
 
 
-def _judged(
-    study: Study, names: Sequence[str], places: Sequence[Place]
+def _files(study: Study, *names: str) -> dict[str, dict[str, list[Path]]]:
+    return {name: study.files(name) for name in names}
+
+
+def judged_at(
+    study: Study, files: dict[str, dict[str, list[Path]]], places: Sequence[Place], subset: str = "test"
 ) -> dict[tuple[str, Place], dict[str, list[Judged]]]:
-    """What each seed of each network says of the test clips, by the first one's kinds of split and by noise."""
-    files = {name: study.files(name) for name in names}
+    """What each seed of each network says of a subset's clips, by kind of split and place, each through its own front end.
+
+    ``files`` are checkpoints by network and kind of split; the first network's kinds count.
+    """
+    # The clips as recorded are made once, before the processes part.
+    owns = {name: own_front_end(load_model(next(iter(its.values()))[0]).config) for name, its in files.items()}
+    for own in owns.values():
+        study.recorded(own)
 
     def judge(job: tuple[str, Place]) -> dict[str, list[Judged]]:
         kind, (noise, snr_db) = job
-        found = {name: files[name][kind] for name in names if kind in files[name]}
+        here = {name: own for name, own in owns.items() if kind in files[name]}
         where = {} if job[1] == CLEAN else {"snr_db": snr_db, "noise": noise}
-        data = heard(study.clips, {kind: study.sets[kind]}, list(found), **where)
-        return {name: [judge_checkpoint(path, data[name][kind]) for path in paths] for name, paths in found.items()}
+        data = heard(study.recorded, here, [kind], subset=subset, **where)
+        return {name: [judge_checkpoint(path, data[name][kind], subset) for path in files[name][kind]] for name in here}
 
-    _ = study.sets  # made once, before the processes part
-    jobs = [(kind, place) for kind in files[names[0]] for place in places]
+    jobs = [(kind, place) for kind in next(iter(files.values())) for place in places]
     return dict(zip(jobs, in_order(judge, jobs, progress=False), strict=True))

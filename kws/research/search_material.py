@@ -15,18 +15,16 @@ from kws.features import LogMel, log_mels
 from kws.metrics import one_minus_auc
 from kws.research.conditions import in_noise
 from kws.research.networks import KINDS_OF_TEACHER
-from kws.research.ruler import SNRS
+from kws.research.ruler import NOISY
 from kws.research.search_space import SPECTRA, Candidate, FrontEnd
 from kws.research.study import Study
 from kws.research.teachers import mean_targets
-from kws.research.unheard import UNHEARD
 from kws.targets import Targets, teach
 from kws.train import ClipObjective
 from kws.trainer import TrainConfig, Trainer
 from kws.views import TrainingData, enough_views, make_views, training_data
 
 KIND = "speaker-disjoint"
-PLACES = [(noise, snr_db) for noise in UNHEARD for snr_db in SNRS]  # where a trial is judged: as the ruler does
 VIEWS = 8  # of each clip at most: they are made once for each spectrum
 SEED = 0  # of all trials: what differs between them is what was chosen
 
@@ -95,14 +93,14 @@ class Material:
                 log_mel = torch.full((len(clips.waveforms), bands, 101), torch.nan)
                 log_mel[wanted] = log_mels(clips.waveforms[wanted], front_end)
                 heard = replace(self.data, log_mel=log_mel)
-                places = [(clips, heard, snr_db, "validation", 0, noise, front_end) for noise, snr_db in PLACES]
+                places = [(clips, heard, snr_db, "validation", 0, noise, front_end) for noise, snr_db in NOISY]
                 noisy = torch.stack([in_noise(*place).log_mel[self.split.validation].half() for place in places])
                 takes = (self.split.train, len(self.data.views), WaveformAugmentation(), 0, front_end)
                 return {"log_mel": log_mel, "noisy": noisy, "views": make_views(clips, *takes)}
 
-            what = f"search-{SPECTRA[name][0].rate}-{SPECTRA[name][0].window}"
+            what = f"search-{spectrum.rate}-{spectrum.window}"
             file = cache_file(self.study.settings.cache, self.study.corpus.name, what)
-            self._fine[name] = cached(file, fingerprint(self.data.key, SPECTRA[name], PLACES), make)
+            self._fine[name] = cached(file, fingerprint(self.data.key, SPECTRA[name], NOISY), make)
         return self._fine[name]
 
     def heard(self, front_end: FrontEnd) -> tuple[TrainingData, Tensor]:

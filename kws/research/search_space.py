@@ -7,7 +7,7 @@ trials, every 10 ms in narrow bands. A longer hop leaves frames out and wider ba
 import io
 import math
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -24,6 +24,13 @@ from kws.research.own_front import OwnFrontConfig
 from kws.research.whole_cost import whole_cost
 
 
+class Fine(NamedTuple):
+    """frames: every 10 ms. bands: mel bands from 0 Hz to half the rate."""
+
+    frames: Spectrum
+    bands: int
+
+
 @dataclass(frozen=True)
 class Logarithmic:
     """Any number between two, by its logarithm."""
@@ -33,12 +40,11 @@ class Logarithmic:
 
 
 SPECTRA = {
-    "16 kHz, 400": (Spectrum(), N_MELS),  # that of ``kws.features``
-    "16 kHz, 256": (Spectrum(16_000, 256), 20),
-    "8 kHz, 200": (Spectrum(8_000, 200), 32),
-    "8 kHz, 128": (Spectrum(8_000, 128), 16),
+    "16 kHz, 400": Fine(Spectrum(), N_MELS),  # that of ``kws.features``
+    "16 kHz, 256": Fine(Spectrum(16_000, 256), 20),
+    "8 kHz, 200": Fine(Spectrum(8_000, 200), 32),
+    "8 kHz, 128": Fine(Spectrum(8_000, 128), 16),
 }
-"""By name, frames every 10 ms and their mel bands."""
 SPACE: dict[str, tuple | range | Logarithmic] = {
     "spectrum": tuple(SPECTRA),
     "hop": range(1, 5),  # times 10 ms
@@ -102,12 +108,12 @@ class FrontEnd:
     @property
     def bands(self) -> int:
         """What the network hears of a frame."""
-        return SPECTRA[self.spectrum][1] // self.merged
+        return SPECTRA[self.spectrum].bands // self.merged
 
     @property
     def frames(self) -> Spectrum:
         """Those of a detector that has this front end and no other."""
-        fine = SPECTRA[self.spectrum][0]
+        fine = SPECTRA[self.spectrum].frames
         return replace(fine, hop=self.hop * fine.hop, merged=self.merged)
 
     def derive(self, log_mel: Tensor) -> Tensor:

@@ -23,7 +23,7 @@ from kws.data.storage import replacing
 from kws.evaluate import judge, judge_checkpoint, provenance
 from kws.metrics import au_fa_fr, one_minus_auc
 from kws.research.conditions import RECORDED
-from kws.research.heard import Sets, as_heard, frames_of, front_end, heard, views_of
+from kws.research.heard import Recorded, as_heard, few_views, frames_of, front_end, heard, views_of
 from kws.research.measured import Measured, measure
 from kws.research.networks import PACKED, RUNGS, STORED, TEACHERS, Rung, titles
 from kws.research.pictures import save_picture
@@ -67,13 +67,17 @@ class Study:
         """By kind of split, the clips to be judged on: without augmented views."""
         return {kind: training_data(self.clips, self.keyword, split, views=0) for kind, split in self.splits.items()}
 
+    @cached_property
+    def recorded(self) -> Recorded:
+        """The same through any front end."""
+        return Recorded(self.clips, self.sets)
+
     def training(self, kind: str, name: str = "base") -> TrainingData:
         """The clips of a kind of split with their views as a network hears them; made when a training first needs them."""
         own, split = front_end(name), self.splits[kind]
         if (key := (kind, *frames_of(own))) not in self._views:
-            views = views_of(own, self.settings, len(split.train))
-            how = {"cache": self.settings.cache, "front_end": own}
-            self._views[key] = training_data(self.clips, self.keyword, split, views, **how)
+            views, cache = views_of(own, self.settings, len(split.train)), self.settings.cache
+            self._views[key] = training_data(self.clips, self.keyword, split, views, cache=cache, front_end=own)
         return self._views[key]
 
     def path(self, name: str, kind: str, seed: int) -> Path:
@@ -129,11 +133,11 @@ class Study:
         return not self.settings.anew and is_trained(path, self.splits[kind].fingerprint, self.recipe(name), self.sound)
 
     def recipe(self, name: str) -> str:
-        """The fingerprint of how a network is trained, beside split and seed."""
+        """The fingerprint of how a network is trained, and its teachers, beside split and seed."""
         rung = replace(RUNGS[name], title="")
-        # What its teacher learned is part of what it learned.
-        teacher = [replace(RUNGS[name], title="") for name in ("teacher", *rung.also)] if rung.learns else []
-        return recipe_of(rung, *teacher, self.settings.epochs, self.settings.views)
+        teacher = [replace(RUNGS[other], title="") for other in ("teacher", *rung.also)] if rung.learns else []
+        few = few_views(front_end(name), self.settings)
+        return recipe_of(rung, *teacher, self.settings.epochs, self.settings.views, *few)
 
     def config(self, rung: Rung) -> TrainConfig:
         """The schedule of a network."""
@@ -164,7 +168,7 @@ class Study:
     def write(self, job: Job, model: nn.Module, validation_loss: float, storage: str, packed: bool) -> None:
         """Judge a network as it will be stored, on its test clips, and write it with what was measured."""
         name, kind, seed = job
-        p, y = judge(as_stored(model, storage, packed), self.hear(name)[name][kind])
+        p, y = judge(as_stored(model, storage, packed), self.recorded(front_end(name))[kind])
         metrics = {"test 1-AUC": one_minus_auc(p, y), "test AU_FA_FR": au_fa_fr(p, y)}
         about = provenance(self.sets[kind], seed, metrics | {"validation loss": validation_loss})
         save_model(self.path(name, kind, seed), model, about, storage, packed)
@@ -202,12 +206,8 @@ class Study:
 
         ``snr_db`` adds noise to the test clips, the corpus' own or a kind of ``UNHEARD``; ``called`` gives other titles.
         """
-        sets = self.hear(*names, snr_db=snr_db, noise=noise)
+        sets = heard(self.recorded, {name: front_end(name) for name in names}, KINDS, snr_db, noise)
         return measure(titles(*names) | (called or {}), {name: self.files(name) for name in names}, sets, base)
-
-    def hear(self, *names: str, snr_db: float | None = None, noise: str = RECORDED) -> dict[str, Sets]:
-        """What networks hear of the clips they are judged on, by name and kind of split."""
-        return heard(self.clips, self.sets, names, snr_db, noise)
 
     def files(self, name: str) -> dict[str, list[Path]]:
         """The checkpoints of all seeds by kind of split, of those kinds that the network was trained on."""
@@ -218,7 +218,7 @@ class Study:
 
     def judged(self, name: str, kind: str, seed: int = 0):
         """Probabilities and labels, both (clips,), of a saved network on its test clips."""
-        return judge_checkpoint(self.path(name, kind, seed), self.hear(name)[name][kind])
+        return judge_checkpoint(self.path(name, kind, seed), self.recorded(front_end(name))[kind])
 
     def curves(self, *names: str, kinds: tuple[str, ...] = KINDS) -> dict[str, Record]:
         """The learning curves that are known, by title."""

@@ -139,7 +139,7 @@ def make_matrices(graph: onnx.GraphProto, points: int) -> None:
         nodes.append(helper.make_node(kind, inputs, [output], **attributes))
         return output
 
-    # cos(2 pi n k / 400) is one of 400 numbers (of 400 points), and a sine is a cosine of a quarter of a turn before.
+    # Of 400 points cos(2 pi n k / 400) is one of 400 numbers, and a sine is a cosine of a quarter of a turn before.
     turn = torch.cos(2 * torch.pi * torch.arange(points).double() / points).float().numpy()
     table, around, quarter = (
         constant("turn", turn),

@@ -3,23 +3,19 @@
 import numpy as np
 import pytest
 import torch
-from conftest import save_ear, tone, write_networks
+from conftest import save_ear, tone, untrained_study
 
 from kws.checkpoint import load_model
 from kws.research import audit as module
 from kws.research.audit import audit, nearest_words, reason
 from kws.research.ruler import AUDITED, ruler
-from kws.research.settings import Settings
-from kws.research.study import Study
+from kws.research.study import KINDS
 
 
 @pytest.fixture(scope="module")
 def study(tone_folder, tmp_path_factory):
-    with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(tmp_path_factory.mktemp("audit"))
-        patch.setenv("KWS_JOBS", "1")
-        found = Study(Settings(str(tone_folder), "low", seeds=2, cache="cache"))
-        write_networks(found, {"base": tuple(found.splits), "rnn": ("published",)})
+    names = {"base": KINDS, "rnn": ("published",)}
+    with untrained_study(tmp_path_factory.mktemp("audit"), tone_folder, names) as found:
         torch.manual_seed(5)
         save_ear(module.EAR)
         yield found

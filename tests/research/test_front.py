@@ -1,26 +1,24 @@
 """Where networks lie on the front: against the base on the same validation clips, never on test clips."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
-from conftest import write_networks
+from conftest import untrained_study
 
 from kws.evaluate import judge
 from kws.metrics import one_minus_auc
 from kws.research.conditions import in_noise
-from kws.research.front import Placed, placed, validation_errors
+from kws.research.front import Placed, front, validation_errors
 from kws.research.ruler import SNRS
-from kws.research.settings import Settings
-from kws.research.study import Study
+from kws.research.study import KINDS
 from kws.research.unheard import UNHEARD
 
 
 @pytest.fixture(scope="module")
 def study(tone_folder, tmp_path_factory):
-    with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(tmp_path_factory.mktemp("front"))
-        patch.setenv("KWS_JOBS", "1")
-        found = Study(Settings(str(tone_folder), "low", seeds=2, cache="cache"))
-        write_networks(found, {"base": tuple(found.splits), "beyond": tuple(found.splits), "rnn": ("published",)})
+    names = {"base": KINDS, "beyond": KINDS, "rnn": ("published",)}
+    with untrained_study(tmp_path_factory.mktemp("front"), tone_folder, names) as found:
         yield found
 
 
@@ -36,9 +34,20 @@ def test_an_error_is_the_mean_over_seeds_and_noises(study):
 
 def test_each_is_placed_where_strangers_are_heard_if_it_can_be(study):
     rows = study.measure("base", "beyond", "rnn")
-    found = placed(study, rows)
+    found, trials = front(study, rows)
+    assert trials == []  # no search was made here
     assert found[0] == Placed("base", rows[0].multiplications, 1.0)
     strangers = validation_errors(study, ["base", "beyond"], "speaker-disjoint")
     assert found[1].times_base == pytest.approx(strangers["beyond"] / strangers["base"])
     known = validation_errors(study, ["base", "rnn"], "published")
     assert found[2].times_base == pytest.approx(known["rnn"] / known["base"])
+
+
+def test_trials_of_this_split_are_placed_against_the_base_too(study):
+    split = study.splits["speaker-disjoint"].fingerprint[:12]
+    lines = ["split,trial,finished,one_minus_auc,multiplications_all_in"]
+    lines += [f"{split},1,yes,2e-1,70000", f"{split},2,no,1e-1,60000", "0123456789ab,3,yes,1e-1,50000"]
+    Path("search.csv").write_text("\n".join(lines) + "\n")
+    _, trials = front(study, study.measure("base"), "search.csv")
+    error = validation_errors(study, ["base"], "speaker-disjoint")["base"]
+    assert trials == [Placed("1", 70_000, pytest.approx(0.2 / error))]

@@ -9,10 +9,10 @@ from conftest import write_networks
 from kws.features import front_end_of, log_mels
 from kws.research import heard as module
 from kws.research.conditions import in_noise
-from kws.research.heard import heard
+from kws.research.heard import front_end, heard
 from kws.research.networks import GRU_SMALL, RUNGS
 from kws.research.settings import Settings
-from kws.research.study import Study
+from kws.research.study import KINDS, Study
 
 
 @pytest.fixture(scope="module")
@@ -43,7 +43,8 @@ def test_it_takes_the_targets_of_the_views_that_it_has(study):
 
 
 def test_clips_are_heard_through_each_front_end_in_the_same_noise(study):
-    found = heard(study.clips, study.sets, ["base", "beyond", "balanced", "balanced_int8"], 5.0, "swelling")
+    names = ["base", "beyond", "balanced", "balanced_int8"]
+    found = heard(study.recorded, {name: front_end(name) for name in names}, KINDS, 5.0, "swelling")
     assert found["base"] is found["beyond"]
     assert found["balanced"] is found["balanced_int8"]
     kind = "published"
@@ -64,3 +65,10 @@ def test_a_study_trains_measures_and_stores_one(study, monkeypatch):
     assert set(row.quality) == set(study.splits)
     with pytest.raises(ValueError, match="16 bands"):
         study.model("smallest")(torch.zeros(1, 40, 101))
+
+
+def test_fewer_views_are_another_recipe(study):
+    full = Study(replace(study.settings, effort="full"))
+    assert full.recipe("balanced") != study.recipe("balanced")
+    assert full.recipe("beyond") == study.recipe("beyond")
+    assert study.recorded(front_end("best")) is study.recorded(front_end("balanced"))  # made once

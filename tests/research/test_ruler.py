@@ -2,24 +2,20 @@
 
 import numpy as np
 import pytest
-from conftest import write_networks
+from conftest import untrained_study
 
 from kws.research.conditions import in_noise
 from kws.research.paired import paired
 from kws.research.ruler import FEW_RESAMPLES, resolution, ruler
-from kws.research.settings import Settings
-from kws.research.study import NotTrained, Study
+from kws.research.study import KINDS, NotTrained
 from kws.research.unheard import UNHEARD
 
 
 @pytest.fixture(scope="module")
 def study(tone_folder, tmp_path_factory):
     """Untrained networks, two seeds each; the RNN on one kind of split alone."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(tmp_path_factory.mktemp("ruler"))
-        patch.setenv("KWS_JOBS", "1")
-        found = Study(Settings(str(tone_folder), "low", seeds=2, cache="cache"))
-        write_networks(found, {"base": tuple(found.splits), "beyond": tuple(found.splits), "rnn": ("published",)})
+    names = {"base": KINDS, "beyond": KINDS, "rnn": ("published",)}
+    with untrained_study(tmp_path_factory.mktemp("ruler"), tone_folder, names) as found:
         yield found
 
 
