@@ -1,16 +1,15 @@
 """Checkpoints: one ``torch.save``d dict, model and provenance, written whole or not at all, read without running code."""
 
-import io
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 
 from kws import __version__
-from kws.data.storage import CheckpointError, load_safely, save_whole
+from kws.data.storage import save_whole
 from kws.data.tensors import restore, store
+from kws.data.torch_files import CheckpointError, load_safely, saved
 from kws.model import CRNN, ConfigError, build, config_kind
 
 FORMAT = "kws.crnn"
@@ -42,9 +41,8 @@ def save_model(
     It is the dict ``{format, format_version, architecture, config, state_dict, provenance}``. ``storage`` (float32, float16 or int8) and
     ``packed`` say what ``state_dict`` holds: see ``kws.data.tensors``, whose ``StorageError`` it raises.
     """
-    metrics = {
-        name: float(value) for name, value in provenance.metrics.items()
-    }  # NumPy's numbers would not load safely
+    # NumPy's numbers would not load safely.
+    metrics = {name: float(value) for name, value in provenance.metrics.items()}
     content = {
         "format": FORMAT,
         "format_version": FORMAT_VERSION,
@@ -53,10 +51,8 @@ def save_model(
         "state_dict": store(model.state_dict(), storage, packed),
         "provenance": asdict(provenance) | {"metrics": metrics},
     }
-    # By way of memory: a file carries the name it was first written under, and the same model should be the same bytes.
-    buffer = io.BytesIO()
-    torch.save(content, buffer)
-    save_whole(buffer.getvalue(), path)
+    # A packed state dict is one tensor: its file is written in the format that has least around it.
+    save_whole(saved(content, small=packed), path)
 
 
 def load_model(path: str | Path) -> CRNN:

@@ -1,7 +1,6 @@
 """What a model costs: multiply-accumulates, bytes, and the published score made of both."""
 
 import copy
-import io
 import warnings
 from pathlib import Path
 
@@ -12,6 +11,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from kws.checkpoint import stored_tensors
 from kws.data.audio import SAMPLE_RATE
+from kws.data.torch_files import is_small, saved
 from kws.features import front_end_of
 
 
@@ -44,11 +44,8 @@ def count_parameters(model: nn.Module) -> int:
 
 
 def size_in_bytes(path: str | Path) -> int:
-    """Bytes of ``torch.save(state_dict)`` at the dtypes stored in this checkpoint; config and provenance do not count."""
-    # Into memory: the same writer, without a file's name inside.
-    buffer = io.BytesIO()
-    torch.save(stored_tensors(path), buffer)
-    return buffer.getbuffer().nbytes
+    """Bytes of ``torch.save(state_dict)`` at the dtypes and in the format of this checkpoint; config and provenance do not count."""
+    return len(saved(stored_tensors(path), small=is_small(path)))
 
 
 def score(compression_rate: float, speedup_rate: float) -> float:

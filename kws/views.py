@@ -12,7 +12,8 @@ from kws.data.audio import to_float
 from kws.data.augment import WaveformAugmentation, augment_waveforms
 from kws.data.corpus import Corpus, load_clips, load_noises
 from kws.data.jobs import in_order
-from kws.data.storage import cache_file, cached, digest, file_state, fingerprint
+from kws.data.storage import digest, file_state, fingerprint
+from kws.data.torch_files import cache_file, cached
 from kws.features import BATCH, LogMel, log_mels
 from kws.split import Split, check_no_leak
 

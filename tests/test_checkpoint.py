@@ -13,7 +13,8 @@ import torch
 import kws
 from kws import CRNN, CRNNConfig, load_model, save_model, size_in_bytes
 from kws.checkpoint import Provenance, load_provenance, read_checkpoint
-from kws.data.storage import CheckpointError, cached, replacing, save_whole
+from kws.data.storage import replacing, save_whole
+from kws.data.torch_files import CheckpointError, cached
 
 PROVENANCE = Provenance("happy", "tones", "abc", "published", 0, 1, {"test 1-AUC": np.float64(0.001)})
 

@@ -7,7 +7,8 @@ from typing import Any
 from tqdm import tqdm
 
 from kws.data.jobs import one_thread, tick
-from kws.data.storage import CheckpointError, load_safely, save_whole
+from kws.data.storage import save_whole
+from kws.data.torch_files import CheckpointError, load_safely
 
 
 @one_thread()

@@ -1,15 +1,13 @@
-"""Files that are whole or not there, and a cache of tensors on disk that knows what it holds."""
+"""Files that are whole or not there, and short names for what they hold."""
 
 import hashlib
 import io
 import os
-import pickle
 import re
 import secrets
 import shutil
 import stat
-import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -17,13 +15,8 @@ from typing import Any
 import soundfile
 import torch
 from torch import Tensor, nn
-from tqdm import tqdm
 
 from kws.data.locks import hold
-
-
-class CheckpointError(ValueError):
-    """A checkpoint that cannot be loaded; the message names the file, what is wrong and what to do."""
 
 
 @contextmanager
@@ -136,41 +129,6 @@ def check_file(path: str | Path, kind: str = "file") -> None:
         raise OSError(f"{path}: {'a folder' if stat.S_ISDIR(mode) else 'a pipe or a device'}, not a {kind}")
 
 
-def load_safely(path: str | Path, mmap: bool = False) -> Any:
-    """``torch.load`` on the CPU that never runs code from the file, with errors a user can act on."""
-    path = Path(path)
-    if is_torchscript(path):
-        raise CheckpointError(f"{path}: a TorchScript model; load it with torch.jit.load")
-    try:
-        return torch.load(path, map_location="cpu", weights_only=True, mmap=mmap)
-    except pickle.UnpicklingError as error:
-        raise CheckpointError(
-            f"{path}: holds Python code or objects besides tensors, which are never loaded; do not trust this file"
-        ) from error
-    except (RuntimeError, EOFError, OSError, zipfile.BadZipFile, KeyError) as error:
-        raise CheckpointError(f"{path}: damaged, get or write it again ({error})") from error
-
-
-def is_torchscript(path: str | Path) -> bool:
-    """Whether a file is a TorchScript program rather than a checkpoint.
-
-    Raises ``FileNotFoundError``, or ``CheckpointError`` for one that may not be read or is no PyTorch file.
-    """
-    try:
-        check_file(path)
-    except FileNotFoundError:
-        raise
-    except OSError as error:
-        raise CheckpointError(str(error)) from error
-    if not zipfile.is_zipfile(path):
-        raise CheckpointError(f"{path}: truncated, or not a PyTorch file; get or write it again")
-    try:
-        with zipfile.ZipFile(path) as archive:
-            return any(name.endswith("/constants.pkl") for name in archive.namelist())
-    except zipfile.BadZipFile as error:
-        raise CheckpointError(f"{path}: damaged, get or write it again ({error})") from error
-
-
 def fingerprint(*parts: Any) -> str:
     """A short name for any values with a faithful ``repr`` (numbers, strings, tuples, frozen dataclasses)."""
     return hashlib.sha256(repr(parts).encode()).hexdigest()[:16]
@@ -190,42 +148,9 @@ def raw_weights(model: nn.Module) -> list[bytes]:
     return [tensor.numpy().tobytes() for tensor in model.state_dict().values()]
 
 
-def cached(path: str | Path | None, key: str, make: Callable[[], dict]) -> dict:
-    """``make()``, or what it gave before: a dict of tensors and plain values, kept at ``path`` under ``key``.
-
-    A file of another key (stale) or a damaged one is made again, and replaced only once the new one is whole. Where it
-    cannot be written (a full disk) the result is used all the same. ``path`` None caches nothing. Cached tensors are
-    mapped into memory, not read.
-    """
-    if path is None:
-        return make()
-    path = Path(path)
-    if path.exists():
-        try:
-            content = load_safely(path, mmap=True)
-            if content["key"] == key:
-                return content["value"]
-            tqdm.write(f"cache {path.name} is of other clips or settings: making it again")
-        except (CheckpointError, KeyError, TypeError):
-            tqdm.write(f"cache {path.name} is damaged: making it again")
-    value = make()
-    try:
-        save_whole({"key": key, "value": value}, path)
-        content = load_safely(path, mmap=True)  # mapped: the memory it was made in is free again
-    except OSError as error:
-        tqdm.write(f"cache {path.name} could not be written, going on without it ({error})")
-        return value
-    return content["value"] if content["key"] == key else value  # another process may have replaced it by now
-
-
 def digest(recordings: list[torch.Tensor]) -> str:
     """A checksum of all samples, so that the same names with other sound are noticed."""
     found = hashlib.sha256()
     for recording in recordings:
         found.update(recording.numpy())
     return found.hexdigest()
-
-
-def cache_file(cache: str | Path | None, name: str, what: str) -> Path | None:
-    """The file of a cache folder for some part of something named; None without a folder."""
-    return None if cache is None else Path(cache) / f"{name}-{what}.pt"

@@ -2,8 +2,8 @@
 
 int8 keeps one scale for each output channel of a matrix or kernel, and one for each vector; the value is ``int8 * scale``, so every
 machine reads the same float32 numbers. Packed storage puts all values into one tensor, in the order of the model's own state dict, and
-all scales into another: a ``torch.save``d file spends some 300 bytes on every tensor, which is most of a model of 1,500 values. The
-model tells names and shapes, so a packed file needs no table of them.
+behind them the bytes of all scales: a ``torch.save``d file spends some 300 bytes on every tensor, which is most of a model of 1,500
+values. The model tells names and shapes, so a packed file needs no table of them.
 """
 
 import torch
@@ -97,20 +97,24 @@ def _scale_shape(tensor: Tensor) -> torch.Size:
 
 
 def _pack(values: dict[str, Tensor], scales: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Tensors of one dtype, and the scales of those that have one, as {"values": ..., "scales": ...}."""
-    parts = {"values": values} | ({"scales": scales} if scales else {})
-    return {name: torch.cat([tensor.flatten() for tensor in part.values()]) for name, part in parts.items()}
+    """Tensors of one dtype as {"values": ...}, behind them the bytes of the scales of those that have one."""
+    flat = [tensor.flatten() for tensor in values.values()]
+    return {"values": torch.cat(flat + [scale.flatten().view(torch.int8) for scale in scales.values()])}
 
 
 def _unpack(stored: dict[str, Tensor], template: dict[str, Tensor]) -> dict[str, Tensor]:
     """What was packed, by name, scales under ``<name>.scale``. Raises ``StorageError`` where it does not fit the ``template``."""
-    result = _cut("values", stored["values"], {name: tensor.shape for name, tensor in template.items()})
-    if stored["values"].dtype == torch.int8:
-        if "scales" not in stored:
-            raise StorageError("its values are int8 and have no scales")
-        shapes = {name + SCALE_SUFFIX: _scale_shape(tensor) for name, tensor in template.items()}
-        result |= _cut("scales", stored["scales"], shapes)
-    return result
+    shapes = {name: tensor.shape for name, tensor in template.items()}
+    scales = {name + SCALE_SUFFIX: _scale_shape(tensor) for name, tensor in template.items()}
+    values = stored["values"]
+    if values.dtype != torch.int8:
+        return _cut("values", values, shapes)
+    if "scales" in stored:  # as files were written once
+        return _cut("values", values, shapes) | _cut("scales", stored["scales"], scales)
+    count = sum(shape.numel() for shape in shapes.values())
+    if len(values) % 2 != count % 2:
+        raise StorageError(f"it has {len(values) - count:,} bytes of scales, which are not pairs")
+    return _cut("values", values[:count], shapes) | _cut("scales", values[count:].clone().view(torch.float16), scales)
 
 
 def _cut(what: str, tensor: Tensor, shapes: dict[str, torch.Size]) -> dict[str, Tensor]:

@@ -22,7 +22,8 @@ from tqdm import tqdm
 
 from kws.checkpoint import load_model
 from kws.data.audio import SAMPLE_RATE
-from kws.data.storage import CheckpointError, check_file, is_torchscript
+from kws.data.storage import check_file
+from kws.data.torch_files import CheckpointError, is_torchscript
 from kws.features import front_end_of
 from kws.report.export import WithFrontEnd, example, to_onnx, to_torchscript
 from kws.streaming import largest_difference, load_stream

@@ -3,15 +3,12 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
-import torch
-
 from kws.data.storage import fingerprint
 from kws.features import LogMel, log_mels
 from kws.research.conditions import RECORDED, in_noise
 from kws.research.networks import RUNGS, STORED, Rung
 from kws.research.own_front import own_front_end
 from kws.research.settings import Settings
-from kws.targets import Targets
 from kws.views import ClipData, TrainingData, enough_views
 
 FEW_VIEWS = 8  # of a front end that a run makes views for alone
@@ -33,10 +30,10 @@ def views_of(own: LogMel | None, settings: Settings, clips: int) -> int:
     return min([settings.views or enough_views(clips), *few_views(own, settings)])
 
 
-def as_heard(said: Targets, rung: Rung, settings: Settings, clips: int) -> Targets:
-    """What teachers say of a take holds whatever it is heard through; a network takes the targets of the views that it has."""
-    views = views_of(own_front_end(rung.config), settings, clips)
-    return replace(said, n_mels=rung.config.n_mels, logits=torch.cat([said.logits[:views], said.logits[-1:]]))
+def few_of(data: TrainingData, rung: Rung, settings: Settings) -> TrainingData:
+    """Those of the views that a network has."""
+    views = views_of(own_front_end(rung.config), settings, len(data.split.train))
+    return replace(data, views=data.views[:views])
 
 
 def frames_of(own: LogMel | None) -> tuple:

@@ -11,7 +11,8 @@ from torch import Tensor
 from kws.data.audio import SAMPLE_RATE, to_float
 from kws.data.corpus import load_noises, readable
 from kws.data.jobs import in_order
-from kws.data.storage import cached, fingerprint
+from kws.data.storage import fingerprint
+from kws.data.torch_files import cached
 from kws.research.own import own_phrases, own_words, part_of, repeated
 from kws.research.settings import EFFORTS, Settings
 from kws.scenes import Scene, Sounds, Word, halves, recorded_phrases, sound_files, sounds_of

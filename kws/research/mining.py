@@ -10,7 +10,8 @@ from dataclasses import replace
 import torch
 from torch import Tensor, nn
 
-from kws.data.storage import cached, fingerprint
+from kws.data.storage import fingerprint
+from kws.data.torch_files import cached
 from kws.research.scene_data import VERSION, Maker, SceneData, Scenes, weights_of
 from kws.research.stepwise import stepwise
 from kws.scenes import Batch, batches_of

@@ -12,7 +12,8 @@ from typing import Any
 
 from kws.checkpoint import load_provenance
 from kws.data.corpus import load_noises, visible_files
-from kws.data.storage import CheckpointError, digest, fingerprint, replacing
+from kws.data.storage import digest, fingerprint, replacing
+from kws.data.torch_files import CheckpointError
 from kws.views import ClipData
 
 

@@ -9,7 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from kws.data.corpus import Corpus
-from kws.data.storage import cache_file, cached, digest, fingerprint, raw_weights
+from kws.data.storage import digest, fingerprint, raw_weights
+from kws.data.torch_files import cache_file, cached
 from kws.research.speech_embedding import SpeechEmbedding
 from kws.scenes import SceneConfig, Sounds, batches_of
 from kws.split import Split

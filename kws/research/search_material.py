@@ -9,7 +9,8 @@ from torch import Tensor, nn
 
 from kws.compress import as_stored, fold_batch_norm
 from kws.data.augment import WaveformAugmentation
-from kws.data.storage import cache_file, cached, fingerprint
+from kws.data.storage import fingerprint
+from kws.data.torch_files import cache_file, cached
 from kws.evaluate import probabilities
 from kws.features import LogMel, log_mels
 from kws.metrics import one_minus_auc

@@ -4,12 +4,10 @@ Every front end is computed from the waveform: nothing is guessed from another o
 trials, every 10 ms in narrow bands. A longer hop leaves frames out and wider bands sum powers, both as if computed so, but for the least powers.
 """
 
-import io
 import math
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
-import torch
 from torch import Tensor
 
 from kws.compress import fold_batch_norm
@@ -17,6 +15,7 @@ from kws.data.audio import SAMPLE_RATE
 from kws.data.spectrum import Spectrum
 from kws.data.storage import fingerprint
 from kws.data.tensors import store
+from kws.data.torch_files import saved
 from kws.distill import DistillConfig
 from kws.features import N_MELS
 from kws.model import build
@@ -140,9 +139,8 @@ class Candidate:
 
     def bytes(self) -> int:
         """Of the network's file as int8, packed, batch norm folded."""
-        buffer = io.BytesIO()
-        torch.save(store(fold_batch_norm(build(self.network).eval()).state_dict(), "int8", packed=True), buffer)
-        return buffer.getbuffer().nbytes
+        network = fold_batch_norm(build(self.network).eval())
+        return len(saved(store(network.state_dict(), "int8", packed=True), small=True))
 
     def __str__(self) -> str:
         front, net = self.front_end, self.network

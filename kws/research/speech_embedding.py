@@ -12,7 +12,7 @@ import torchaudio
 from torch import Tensor, nn
 
 from kws.data.audio import SAMPLE_RATE
-from kws.data.storage import CheckpointError
+from kws.data.torch_files import CheckpointError
 from kws.features import HOP
 
 SIZE = 96  # features a step

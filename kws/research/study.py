@@ -23,12 +23,12 @@ from kws.data.storage import replacing
 from kws.evaluate import judge, judge_checkpoint, provenance
 from kws.metrics import au_fa_fr, one_minus_auc
 from kws.research.conditions import RECORDED
-from kws.research.heard import Recorded, as_heard, few_views, frames_of, front_end, heard, views_of
+from kws.research.heard import Recorded, few_of, few_views, frames_of, front_end, heard, views_of
 from kws.research.measured import Measured, measure
 from kws.research.networks import PACKED, RUNGS, STORED, TEACHERS, Rung, titles
 from kws.research.pictures import save_picture
 from kws.research.records import Record, is_trained, read_record, recipe_of, record_path, sound_of, write_record
-from kws.research.settings import EFFORTS, Effort, Settings
+from kws.research.settings import EFFORTS, Effort, NotTrained, Settings
 from kws.research.teachers import mean_targets
 from kws.split import SPLITS
 from kws.targets import Targets, teach
@@ -38,10 +38,6 @@ from kws.views import TrainingData, decode, training_data
 
 KINDS = tuple(SPLITS)
 Job = tuple[str, str, int]  # name, kind of split, seed
-
-
-class NotTrained(FileNotFoundError):
-    """Weights that are asked for without leave to train them; the message says which and what to do."""
 
 
 class Study:
@@ -184,15 +180,19 @@ class Study:
                 self.write((name, kind, seed), load_model(source), loss, form.storage, form.packed)
 
     def targets(self, kind: str, rung: Rung) -> Targets:
-        """The mean of its teachers, and of the first all layers that some network learns from."""
+        """The mean of its teachers, for the views that it has; and of the first all layers that some network learns from."""
         if (key := (kind, rung.teachers, rung.also)) not in self._targets:
             layers = sorted({other for each in RUNGS.values() if each.learns for _, other in each.learns.pairs})
-            paths = [self.path("teacher", kind, seed) for seed in range(rung.teachers)]
-            paths += [self.path(name, kind, seed) for name in rung.also for seed in self.seeds(name)]
-            for path in [path for path in paths if path not in self._targets]:
-                self._targets[path] = teach(path, self.training(kind), layers if path == paths[0] else ())
-            self._targets[key] = mean_targets([self._targets[path] for path in paths])
-        return as_heard(self._targets[key], rung, self.settings, len(self.splits[kind].train))
+            data, paths = self.training(kind), [self.path("teacher", kind, seed) for seed in range(rung.teachers)]
+            few = few_of(data, rung, self.settings)
+            for path in paths:
+                self._targets[path] = self._targets.get(path) or teach(path, data, layers if path == paths[0] else ())
+            for path in [self.path(name, kind, seed) for name in rung.also for seed in self.seeds(name)]:
+                self._targets[path] = self._targets.get(path) or teach(path, few)
+                paths.append(path)
+            self._targets[key] = mean_targets([self._targets[path] for path in paths], len(few.views))
+        # What teachers say of a take holds whatever it is heard through.
+        return replace(self._targets[key], n_mels=rung.config.n_mels)
 
     def measure(
         self,

@@ -9,11 +9,15 @@ from kws.data.storage import fingerprint
 from kws.targets import DistillError, Targets
 
 
-def mean_targets(targets: Sequence[Targets]) -> Targets:
+def mean_targets(targets: Sequence[Targets], views: int | None = None) -> Targets:
     """Of several teachers for the same clips: the mean of their logits, and the layers of the first.
+
+    ``views`` keeps the logits of so many views, and of the clips as recorded.
 
     Raises ``DistillError`` for none, or for targets of another split, front end or shape.
     """
+    if views is not None:
+        targets = [replace(said, logits=torch.cat([said.logits[:views], said.logits[-1:]])) for said in targets]
     if len({(said.split, said.n_mels, said.logits.shape) for said in targets}) != 1:
         raise DistillError(f"{len(targets)} targets, which must be one or more, of the same split, views and front end")
     if len(targets) == 1:

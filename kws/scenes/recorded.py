@@ -14,7 +14,8 @@ from tqdm import tqdm
 from kws.data.audio import SAMPLE_RATE, AudioError, read_audio, to_int16
 from kws.data.corpus import CorpusError, find_sound_files, visible_files
 from kws.data.jobs import in_order
-from kws.data.storage import cache_file, cached, file_state, fingerprint
+from kws.data.storage import file_state, fingerprint
+from kws.data.torch_files import cache_file, cached
 from kws.scenes.queen import QUEEN, Line, queen_lines, read_line
 
 VERSION = 2  # of how they are cut: raise it when that changes

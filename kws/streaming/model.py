@@ -12,7 +12,8 @@ from torch import Tensor, nn
 
 from kws.checkpoint import load_model, load_provenance
 from kws.data.audio import SAMPLE_RATE
-from kws.data.storage import CheckpointError, is_torchscript, save_whole
+from kws.data.storage import save_whole
+from kws.data.torch_files import CheckpointError, is_torchscript
 from kws.streaming.network import StreamingCRNN, StreamState
 
 PIECE = 10 * SAMPLE_RATE  # a long chunk is heard in pieces of so many samples: memory stays flat

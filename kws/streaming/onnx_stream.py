@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 import onnxruntime
 
-from kws.data.storage import CheckpointError
+from kws.data.torch_files import CheckpointError
 from kws.streaming.model import LOUDEST
 
 SOUND = ("samples", "frames")  # states that hold sound; the others hold what the network made of it

@@ -14,7 +14,8 @@ import torch
 
 from kws.data import storage
 from kws.data.locks import one_at_a_time
-from kws.data.storage import cached, file_state, new_folder, replacing, save_flac
+from kws.data.storage import file_state, new_folder, replacing, save_flac
+from kws.data.torch_files import cached
 
 
 def names(folder: Path) -> list[str]:

@@ -5,7 +5,7 @@ import onnxruntime
 import pytest
 import torch
 
-from kws.data.storage import CheckpointError
+from kws.data.torch_files import CheckpointError
 from kws.research.speech_embedding import SpeechEmbedding, embedded_steps, load_speech_embedding
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of the exporter

@@ -10,7 +10,7 @@ import torch
 from conftest import WEIGHTS, network, offline, sound, stream
 
 import kws
-from kws.data.storage import CheckpointError
+from kws.data.torch_files import CheckpointError
 from kws.model import CRNN, CRNNConfig
 from kws.research.tc_resnet import TCResNet
 from kws.streaming.model import ProductConvolution, StreamingModel, load_stream, save_stream, streaming_model
