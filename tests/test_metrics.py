@@ -94,6 +94,18 @@ def test_bootstrap_interval_covers_the_truth_about_as_often_as_it_says():
     assert inside >= 50
 
 
+def test_bootstrap_is_that_of_clips_drawn_one_by_one():
+    rng = np.random.default_rng(3)
+    y = np.repeat([0, 1], [70, 30])
+    models = rng.normal(1.0 * y, 1, (2, 100)).round(1)
+    generator, values = np.random.default_rng(0), []
+    for _ in range(50):
+        clips = np.concatenate([generator.choice(np.flatnonzero(y == kind), (y == kind).sum()) for kind in (0, 1)])
+        values.append(np.mean([pairs_out_of_order(p[clips], y[clips]) for p in models]))
+    expected = np.quantile(values, [0.05, 0.95])
+    assert bootstrap_interval(models, y, level=0.9, resamples=50) == pytest.approx(expected, rel=1e-12)
+
+
 def test_bootstrap_of_several_models_is_of_their_mean():
     rng = np.random.default_rng(2)
     y = np.repeat([0, 1], [300, 100])
