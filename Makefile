@@ -62,8 +62,8 @@ speech: | .venv/ready
 	cd .cache/speech/files/usr/share && find klettres -name '*.ogg' -exec cp --parents {} ../../.. ';'
 	cd .cache/speech/files/usr/share && find tuxpaint -name '*_desc*.ogg' -exec cp --parents {} ../../.. ';'
 	cd .cache/speech/files/usr/share/games && find hedgewars/Data/Sounds/voices -name '*.ogg' -exec cp --parents {} ../../../.. ';'
-	$(BIN)/python recipes/game_speech.py .cache/speech/files/usr/share/scummvm/flight-of-the-amazon-queen/queen.1c .cache/speech/amazon-queen
-	$(BIN)/python recipes/game_speech.py .cache/speech/files/usr/share/scummvm/beneath-a-steel-sky/sky.dsk .cache/speech/validation/steel-sky
+	$(BIN)/python -m recipes.game_speech .cache/speech/files/usr/share/scummvm/flight-of-the-amazon-queen/queen.1c .cache/speech/amazon-queen
+	$(BIN)/python -m recipes.game_speech .cache/speech/files/usr/share/scummvm/beneath-a-steel-sky/sky.dsk .cache/speech/validation/steel-sky
 	cd .cache/speech/files/usr/share && find asterisk/sounds -name '*.g722' -size +0 -not -path '*/silence/*' | while read -r file; do \
 		mkdir -p "../../../$$(dirname "$$file")" && ffmpeg -nostdin -loglevel error -f g722 -i "$$file" "../../../$${file%.g722}.flac" || exit 1; done
 	cd .cache/speech && find asterisk/sounds/it_IT_m_Carlo tuxpaint -name '*.flac' -o -name '*_desc_ca.ogg' -o -name '*_desc_el.ogg' | while read -r file; do \

@@ -135,5 +135,5 @@ if __name__ == "__main__":
     try:
         print(f"{save_lines(*sys.argv[1:3])} lines")
     except (ValueError, OSError, TypeError) as error:
-        print(f"python recipes/game_speech.py FILE FOLDER: {error}", file=sys.stderr)
+        print(f"python -m recipes.game_speech FILE FOLDER: {error}", file=sys.stderr)
         sys.exit(2)

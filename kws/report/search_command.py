@@ -81,8 +81,9 @@ def main(arguments: list[str] | None = None, prog: str = "kws search") -> None:
         with suppress(ValueError, OSError, *LOST):
             print(front(connect(options.storage, name, material)))
             print(f"kept as {name!r} in {searching.shown_url(options.storage)}; write one with --save NUMBER")
-    if options.csv:
-        write_trials(connect(options.storage, name, material), material.split.fingerprint, options.csv)
+        if options.csv:
+            with suppress(ValueError, *LOST):
+                write_trials(connect(options.storage, name, material), material.split.fingerprint, options.csv)
 
 
 class Progress:

@@ -1,5 +1,6 @@
 """``kws search``: its front, a trial run again, errors in one line, Ctrl-C; and optuna is loaded for it only."""
 
+import csv
 import os
 import re
 import signal
@@ -83,7 +84,17 @@ def test_a_wrong_use_is_told(arguments, capsys):
 def test_ctrl_c_keeps_what_is_finished(corpus, jobs, tmp_path):
     environment = {**os.environ, "KWS_JOBS": jobs, "PYTHONPATH": str(ROOT)}
     running = subprocess.Popen(
-        [sys.executable, "-m", "kws", "search", "--labels-only", "--trials", "1000"],
+        [
+            sys.executable,
+            "-m",
+            "kws",
+            "search",
+            "--labels-only",
+            "--trials",
+            "1000",
+            "--csv",
+            str(tmp_path / "all.csv"),
+        ],
         env=environment,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -100,6 +111,8 @@ def test_ctrl_c_keeps_what_is_finished(corpus, jobs, tmp_path):
     assert "stopped: finished trials are kept" in errors
     assert "Traceback" not in errors
     assert "multiplications a second" in out
+    with open(tmp_path / "all.csv", newline="") as file:
+        assert any(row["finished"] == "yes" for row in csv.DictReader(file))
 
 
 def test_optuna_is_loaded_for_a_search_only():
