@@ -181,16 +181,16 @@ class Study:
 
     def targets(self, kind: str, rung: Rung) -> Targets:
         """The mean of its teachers, for the views that it has; and of the first all layers that some network learns from."""
-        if (key := (kind, rung.teachers, rung.also)) not in self._targets:
+        data = self.training(kind)
+        few = few_of(data, rung, self.settings)
+        if (key := (kind, rung.teachers, rung.also, len(few.views))) not in self._targets:
             layers = sorted({other for each in RUNGS.values() if each.learns for _, other in each.learns.pairs})
-            data, paths = self.training(kind), [self.path("teacher", kind, seed) for seed in range(rung.teachers)]
-            few = few_of(data, rung, self.settings)
+            paths = [self.path("teacher", kind, seed) for seed in range(rung.teachers)]
             for path in paths:
                 self._targets[path] = self._targets.get(path) or teach(path, data, layers if path == paths[0] else ())
-            for path in [self.path(name, kind, seed) for name in rung.also for seed in self.seeds(name)]:
-                self._targets[path] = self._targets.get(path) or teach(path, few)
-                paths.append(path)
-            self._targets[key] = mean_targets([self._targets[path] for path in paths], len(few.views))
+            also = [self.path(name, kind, seed) for name in rung.also for seed in self.seeds(name)]
+            said = [*(self._targets[path] for path in paths), *(teach(path, few) for path in also)]
+            self._targets[key] = mean_targets(said, len(few.views))
         # What teachers say of a take holds whatever it is heard through.
         return replace(self._targets[key], n_mels=rung.config.n_mels)
 
