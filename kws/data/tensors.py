@@ -2,8 +2,7 @@
 
 int8 keeps one scale for each output channel of a matrix or kernel, and one for each vector; the value is ``int8 * scale``, so every
 machine reads the same float32 numbers. Packed storage puts all values into one tensor, in the order of the model's own state dict, and
-behind them the bytes of all scales: a ``torch.save``d file spends some 300 bytes on every tensor, which is most of a model of 1,500
-values. The model tells names and shapes, so a packed file needs no table of them.
+behind them the bytes of all scales. A zip file of ``torch.save`` spends some 300 bytes on every tensor. The model tells names and shapes, so a packed file needs no table of them.
 """
 
 import torch
@@ -109,11 +108,13 @@ def _unpack(stored: dict[str, Tensor], template: dict[str, Tensor]) -> dict[str,
     values = stored["values"]
     if values.dtype != torch.int8:
         return _cut("values", values, shapes)
-    if "scales" in stored:  # as files were written once
+    if "scales" in stored:  # as files were written before
         return _cut("values", values, shapes) | _cut("scales", stored["scales"], scales)
     count = sum(shape.numel() for shape in shapes.values())
-    if len(values) % 2 != count % 2:
-        raise StorageError(f"it has {len(values) - count:,} bytes of scales, which are not pairs")
+    if values.dim() != 1 or len(values) < count or (len(values) - count) % 2:
+        raise StorageError(
+            f"it has {values.numel():,} bytes, the model of its config has {count:,} and pairs of its scales"
+        )
     return _cut("values", values[:count], shapes) | _cut("scales", values[count:].clone().view(torch.float16), scales)
 
 

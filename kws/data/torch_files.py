@@ -25,7 +25,7 @@ class CheckpointError(ValueError):
 def saved(content: Any, small: bool = False) -> bytes:
     """What ``torch.save`` writes, without a file's name inside: the same content is the same bytes.
 
-    ``small`` is for a dict with one tensor: torch's older format has some 400 bytes around it instead of 1,500. Its checksum is put at the end.
+    ``small`` is for a dict with one tensor: torch's older format has some 330 bytes around it instead of 1,500. Its checksum is put at the end.
     """
     buffer = io.BytesIO()
     torch.save(content, buffer, _use_new_zipfile_serialization=not small)
@@ -66,7 +66,9 @@ def load_safely(path: str | Path, mmap: bool = False) -> Any:
         raise CheckpointError(f"{path}: a TorchScript model; load it with torch.jit.load")
     # A zip file has checksums of its own.
     if is_small(path) and not is_whole(path.read_bytes()):
-        raise CheckpointError(f"{path}: damaged, get or write it again (its checksum is another)")
+        raise CheckpointError(
+            f"{path}: damaged, get or write it again (its checksum is another), or not a file of this package"
+        )
     try:
         return torch.load(path, map_location="cpu", weights_only=True, mmap=mmap)
     except pickle.UnpicklingError as error:

@@ -82,8 +82,10 @@ def main(arguments: list[str] | None = None, prog: str = "kws search") -> None:
             print(front(connect(options.storage, name, material)))
             print(f"kept as {name!r} in {searching.shown_url(options.storage)}; write one with --save NUMBER")
         if options.csv:
-            with suppress(ValueError, *LOST):
+            try:
                 write_trials(connect(options.storage, name, material), material.split.fingerprint, options.csv)
+            except (ValueError, OSError, *LOST) as error:
+                print(f"{options.csv}: not written ({error})", file=sys.stderr)
 
 
 class Progress:

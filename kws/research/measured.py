@@ -67,6 +67,8 @@ def bootstrap_interval(
     Keyword clips and others are resampled separately, so every resample has both and the same prevalence.
     """
     y = np.asarray(labels)
+    for p in np.atleast_2d(probabilities):
+        one_minus_auc(p, y)  # refuses what is no score or label
     generator = np.random.default_rng(seed)
     classes = [np.flatnonzero(y == k) for k in (0, 1)]
     # How often each clip is drawn; of a pair in the wrong order, the two counts are multiplied.
