@@ -92,8 +92,8 @@ STARTS = (
 
 
 def space_version() -> str:
-    """A name of all that can be chosen: of another space it is another."""
-    return fingerprint(SPACE, SPECTRA)
+    """A name of all that can be chosen, and of how bytes are counted: of another space it is another."""
+    return fingerprint(SPACE, SPECTRA, "packed files in the older format")
 
 
 @dataclass(frozen=True)
