@@ -78,6 +78,7 @@ def main(arguments: list[str] | None = None, prog: str = "kws search") -> None:
         raise
     finally:
         # Whatever ended it is told, not that its database is lost as well.
+        stopped = sys.exc_info()[0]
         with suppress(ValueError, OSError, *LOST):
             print(front(connect(options.storage, name, material)))
             print(f"kept as {name!r} in {searching.shown_url(options.storage)}; write one with --save NUMBER")
@@ -85,6 +86,8 @@ def main(arguments: list[str] | None = None, prog: str = "kws search") -> None:
             try:
                 write_trials(connect(options.storage, name, material), material.split.fingerprint, options.csv)
             except (ValueError, OSError, *LOST) as error:
+                if not stopped:
+                    raise
                 print(f"{options.csv}: not written ({error})", file=sys.stderr)
 
 
