@@ -35,6 +35,9 @@ def test_it_takes_the_targets_of_the_views_that_it_has(study):
     said, of_all = study.targets("published", rung), study.targets("published", RUNGS["beyond"])
     assert said.n_mels == 16
     assert torch.equal(said.logits, of_all.logits[[0, 1, 3]])  # the last is of the clips as recorded
+    assert said.key != of_all.key
+    layer = next(iter(of_all.layers))
+    assert torch.equal(said.layers[layer], of_all.layers[layer][[0, 1, 3]])
     # A view is the same take through either front end: loud where it is loud.
     loud = [views[:2].float().exp().mean(2) for views in (own.views, usual.views[..., ::2])]
     both = torch.stack([x.flatten().log() for x in loud])
