@@ -14,7 +14,6 @@ from kws.research.settings import EFFORTS, Settings
 from kws.research.word_study import WordStudy
 from kws.voices.fetch import fetch_or_say
 
-EPOCHS = 100  # what the shares of ``FROM_EARS`` are of
 HEARD = "10 dB"
 
 
@@ -49,7 +48,7 @@ def word_settings(word: str, **given) -> Settings:
         for field, collection in (("voices", "voices"), ("speech", "lines"))
         if field not in given and f"KWS_{field.upper()}" not in os.environ
     }
-    usual = {"seeds": 1, "epochs": EPOCHS, "ear": "weights/ears", **fetched}
+    usual = {"seeds": 1, "ear": "weights/ears", **fetched}
     return Settings.from_environment({"corpus": "synthetic", "keyword": word, **given}, **usual)
 
 

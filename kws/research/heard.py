@@ -6,12 +6,12 @@ from dataclasses import replace
 from kws.data.storage import fingerprint
 from kws.features import LogMel, log_mels
 from kws.research.conditions import RECORDED, in_noise
-from kws.research.networks import RUNGS, STORED, Rung
+from kws.research.networks import RUNGS, STORED
 from kws.research.own_front import own_front_end
 from kws.research.settings import Settings
 from kws.views import ClipData, TrainingData, enough_views
 
-FEW_VIEWS = 8  # of a front end that a run makes views for alone
+FEW_VIEWS = 10  # of a training clip, but with full effort: a default run makes and teaches them itself
 Sets = dict[str, TrainingData]  # by kind of split
 
 
@@ -20,20 +20,14 @@ def front_end(name: str) -> LogMel | None:
     return own_front_end(RUNGS[STORED[name].source if name in STORED else name].config)
 
 
-def few_views(own: LogMel | None, settings: Settings) -> tuple[int, ...]:
-    """The most views of a training clip, if they are limited: for a front end of its own, which a run makes views for alone, but with full effort."""
-    return () if own is None or settings.effort == "full" else (FEW_VIEWS,)
+def few_views(settings: Settings) -> tuple[int, ...]:
+    """The most views of a training clip, if they are limited."""
+    return () if settings.effort == "full" else (FEW_VIEWS,)
 
 
-def views_of(own: LogMel | None, settings: Settings, clips: int) -> int:
+def views_of(settings: Settings, clips: int) -> int:
     """How many views there are of each of so many training clips."""
-    return min([settings.views or enough_views(clips), *few_views(own, settings)])
-
-
-def few_of(data: TrainingData, rung: Rung, settings: Settings) -> TrainingData:
-    """Those of the views that a network has."""
-    views = views_of(own_front_end(rung.config), settings, len(data.split.train))
-    return replace(data, views=data.views[:views])
+    return settings.views or min([enough_views(clips), *few_views(settings)])
 
 
 def frames_of(own: LogMel | None) -> tuple:

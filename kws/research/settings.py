@@ -54,7 +54,7 @@ class Effort:
 
 EFFORTS = {
     "tiny": Effort(128, 64, 128 / 150, 1.28, 1, 10, 0.0, (1,), 1),
-    "small": Effort(2_000, 100, 2_000 / 150, 20.0, 20, 12, 10.0, (1, 256), 10, mining=1, word_scenes=24_000),
+    "small": Effort(2_000, 100, 2_000 / 150, 20.0, 20, 12, 5.0, (1, 256), 10, mining=1, word_scenes=24_000),
     "full": Effort(24_000, 1_200, 160.0, 240.0, 120, 150, 60.0, (1, 256), 30, word_scenes=96_000),
 }
 """"tiny" only shows that everything runs, "small" is the notebooks' default, "full" is that of the committed results."""
@@ -71,7 +71,7 @@ class Settings:
         seeds: models trained of each kind, from seed 0; of teachers four in ``experiments``, at most two a kind in ``streaming``.
         split_seed: of the random splits; take another where a small corpus leaves a subset without the keyword.
         epochs: of each training of the base; others train a multiple.
-        views: augmented views of each training clip; 0 is as many as ``kws.views.enough_views`` says.
+        views: augmented views of each training clip; 0 is as many as ``kws.views.enough_views`` says, but at most ten without full effort.
         clips: size of the synthetic corpus.
         effort: of the streaming models, a name in ``EFFORTS``.
         talk: folder of recorded talk without the keyword, on which false alarms are counted; "" is synthetic talk.

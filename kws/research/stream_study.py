@@ -83,7 +83,14 @@ class StreamStudy(Study):
         settings = self.settings
         effort, rounds = self.effort, MINING[: self.effort.mining]
         trained_on = (effort.scenes, effort.validation_scenes, effort.talk_minutes, rounds, MORE)
+        if self.longer != 1:
+            trained_on += (self.longer,)
         return recipe_of(replace(STREAMS[name], title=""), settings.epochs, *trained_on)
+
+    @property
+    def longer(self) -> float:
+        """Times the epochs that recipes name, for they are of full effort: of fewer scenes, epochs have fewer steps."""
+        return 1.0 if self.settings.effort == "full" else 2.0
 
     def fit_streams(self) -> None:
         """Train teachers and students, save them, and choose seeds and thresholds; what is there is not made again.
@@ -180,7 +187,7 @@ class StreamStudy(Study):
         # Of few scenes, batches of 256 would be so few steps that a network hardly learns.
         batch = min(BATCH, max(SMALLEST_BATCH, scenes // STEPS_AN_EPOCH))
         return replace(
-            self.config(rung),
+            self.config(replace(rung, epochs=self.longer * rung.epochs)),
             batch=batch,
             learning_rate=rung.learning_rate * math.sqrt(batch / BATCH),
             keep="last",

@@ -23,7 +23,7 @@ from kws.data.storage import replacing
 from kws.evaluate import judge, judge_checkpoint, provenance
 from kws.metrics import au_fa_fr, one_minus_auc
 from kws.research.conditions import RECORDED
-from kws.research.heard import Recorded, few_of, few_views, frames_of, front_end, heard, views_of
+from kws.research.heard import Recorded, few_views, frames_of, front_end, heard, views_of
 from kws.research.measured import Measured, measure
 from kws.research.networks import PACKED, RUNGS, STORED, TEACHERS, Rung, titles
 from kws.research.pictures import save_picture
@@ -72,7 +72,7 @@ class Study:
         """The clips of a kind of split with their views as a network hears them; made when a training first needs them."""
         own, split = front_end(name), self.splits[kind]
         if (key := (kind, *frames_of(own))) not in self._views:
-            views, cache = views_of(own, self.settings, len(split.train)), self.settings.cache
+            views, cache = views_of(self.settings, len(split.train)), self.settings.cache
             self._views[key] = training_data(self.clips, self.keyword, split, views, cache=cache, front_end=own)
         return self._views[key]
 
@@ -132,7 +132,7 @@ class Study:
         """The fingerprint of how a network is trained, and its teachers, beside split and seed."""
         rung = replace(RUNGS[name], title="")
         teacher = [replace(RUNGS[other], title="") for other in ("teacher", *rung.also)] if rung.learns else []
-        few = few_views(front_end(name), self.settings)
+        few = few_views(self.settings)
         return recipe_of(rung, *teacher, self.settings.epochs, self.settings.views, *few)
 
     def config(self, rung: Rung) -> TrainConfig:
@@ -180,17 +180,15 @@ class Study:
                 self.write((name, kind, seed), load_model(source), loss, form.storage, form.packed)
 
     def targets(self, kind: str, rung: Rung) -> Targets:
-        """The mean of its teachers, for the views that it has; and of the first all layers that some network learns from."""
+        """The mean of its teachers; and of the first all layers that some network learns from."""
         data = self.training(kind)
-        few = few_of(data, rung, self.settings)
-        if (key := (kind, rung.teachers, rung.also, len(few.views))) not in self._targets:
+        if (key := (kind, rung.teachers, rung.also)) not in self._targets:
             layers = sorted({other for each in RUNGS.values() if each.learns for _, other in each.learns.pairs})
-            paths = [self.path("teacher", kind, seed) for seed in range(rung.teachers)]
-            for path in paths:
-                self._targets[path] = self._targets.get(path) or teach(path, data, layers if path == paths[0] else ())
-            also = [self.path(name, kind, seed) for name in rung.also for seed in self.seeds(name)]
-            said = [*(self._targets[path] for path in paths), *(teach(path, few) for path in also)]
-            self._targets[key] = mean_targets(said, len(few.views))
+            first, *others = [self.path("teacher", kind, seed) for seed in range(rung.teachers)]
+            others += [self.path(name, kind, seed) for name in rung.also for seed in self.seeds(name)]
+            for path in (first, *others):
+                self._targets[path] = self._targets.get(path) or teach(path, data, layers if path == first else ())
+            self._targets[key] = mean_targets([self._targets[path] for path in (first, *others)])
         # What teachers say of a take holds whatever it is heard through.
         return replace(self._targets[key], n_mels=rung.config.n_mels)
 

@@ -43,6 +43,7 @@ class WordStudy(StreamStudy):
     students = tuple(name for name in FROM_EARS if name != TEACHER)
     rungs = FROM_EARS
     teachers = ()
+    longer = 2.0
     alarms_allowed = tuple(TIMES_AS_MANY * limit for limit in SHOWN)
 
     @cached_property

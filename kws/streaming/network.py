@@ -150,11 +150,19 @@ class StreamingCRNN(nn.Module):
         return torch.softmax(logits, 2)[:, :, 1], kept
 
     def whole(self, log_mel: Tensor) -> Tensor:
-        """The stream at once: log-mels (batch, n_mels, frames) after silence to logits (batch, steps, classes)."""
-        state = self.start(log_mel.shape[0])
+        """The stream at once: log-mels (batch, n_mels, frames), some seconds after silence, to logits (batch, steps, classes)."""
         before = self.silence[:, :, 1:].expand(log_mel.shape[0], -1, -1)
         x = self.positions(torch.cat([before, (log_mel - self.mean) / self.std], 2))
-        return self.steps(x, state.recurrent, state.past, self.first_step)[0]
+        if not self.carried:
+            state = self.start(log_mel.shape[0])
+            return self.steps(x, state.recurrent, state.past, self.first_step)[0]
+        x = x[:, -self.first_step :]
+        for layer in self.recurrent:
+            x, _ = layer(x)  # (batch, steps, hidden)
+        # Each step's weights of all steps, of which those within its second are not 0: faster than a copy of every window.
+        within = torch.ones(x.shape[1], x.shape[1], dtype=torch.bool, device=x.device).tril().triu(1 - self.window)
+        energy = self.energy(x).transpose(1, 2).masked_fill(~within, UNHEARD)  # (batch, steps, steps)
+        return self.classifier(torch.softmax(energy, 2) @ x)
 
     def log_mel(self, samples: Tensor) -> Tensor:
         """Samples (batch, samples) to the frames that fit in (batch, n_mels, frames): ``LogMel`` without padding."""

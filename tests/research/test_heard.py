@@ -9,7 +9,7 @@ from conftest import write_networks
 from kws.features import front_end_of, log_mels
 from kws.research import heard as module
 from kws.research.conditions import in_noise
-from kws.research.heard import front_end, heard
+from kws.research.heard import front_end, heard, views_of
 from kws.research.networks import GRU_SMALL, RUNGS
 from kws.research.settings import Settings
 from kws.research.study import KINDS, Study
@@ -22,24 +22,21 @@ def study(tone_folder, tmp_path_factory):
         patch.setenv("KWS_JOBS", "1")
         patch.setitem(RUNGS, "teacher", replace(RUNGS["teacher"], config=GRU_SMALL))
         patch.setattr(module, "FEW_VIEWS", 2)
-        found = Study(Settings(str(tone_folder), "low", seeds=1, epochs=1, views=3, cache="cache"))
+        found = Study(Settings(str(tone_folder), "low", seeds=1, epochs=1, cache="cache"))
         write_networks(found, {"teacher": tuple(found.splits)}, seeds=4)
         yield found
 
 
-def test_it_takes_the_targets_of_the_views_that_it_has(study):
+def test_it_takes_the_targets_of_the_same_takes(study):
     rung = replace(RUNGS["balanced"], also=())
     own, usual = study.training("published", "balanced"), study.training("published")
-    assert (len(own.views), len(usual.views)) == (2, 3)
+    assert len(own.views) == len(usual.views) == 2  # with small effort they are few
     assert own.views.shape[2:] == (16, 51)
-    said, of_all = study.targets("published", rung), study.targets("published", RUNGS["beyond"])
-    assert said.n_mels == 16
-    assert torch.equal(said.logits, of_all.logits[[0, 1, 3]])  # the last is of the clips as recorded
-    assert said.key != of_all.key
-    layer = next(iter(of_all.layers))
-    assert torch.equal(said.layers[layer], of_all.layers[layer][[0, 1, 3]])
+    said, of_usual = study.targets("published", rung), study.targets("published", RUNGS["beyond"])
+    assert (said.n_mels, of_usual.n_mels) == (16, 40)
+    assert torch.equal(said.logits, of_usual.logits)
     # A view is the same take through either front end: loud where it is loud.
-    loud = [views[:2].float().exp().mean(2) for views in (own.views, usual.views[..., ::2])]
+    loud = [views.float().exp().mean(2) for views in (own.views, usual.views[..., ::2])]
     both = torch.stack([x.flatten().log() for x in loud])
     assert torch.corrcoef(both)[0, 1] > 0.95
     assert own.key != usual.key
@@ -73,5 +70,13 @@ def test_a_study_trains_measures_and_stores_one(study, monkeypatch):
 def test_fewer_views_are_another_recipe(study):
     full = Study(replace(study.settings, effort="full"))
     assert full.recipe("balanced") != study.recipe("balanced")
-    assert full.recipe("beyond") == study.recipe("beyond")
+    assert full.recipe("beyond") != study.recipe("beyond")
     assert study.recorded(front_end("best")) is study.recorded(front_end("balanced"))  # made once
+
+
+def test_full_effort_has_all_views_and_a_wish_is_followed(monkeypatch):
+    monkeypatch.setattr(module, "FEW_VIEWS", 2)
+    settings = Settings(effort="full")
+    assert views_of(settings, 2_880) == 24
+    assert views_of(replace(settings, effort="small"), 2_880) == 2
+    assert views_of(replace(settings, effort="small", views=5), 2_880) == 5
