@@ -54,7 +54,7 @@ class Effort:
 
 EFFORTS = {
     "tiny": Effort(128, 64, 128 / 150, 1.28, 1, 10, 0.0, (1,), 1),
-    "small": Effort(2_000, 100, 2_000 / 150, 20.0, 20, 12, 5.0, (1, 256), 10, mining=1, word_scenes=24_000),
+    "small": Effort(2_000, 100, 2_000 / 150, 20.0, 20, 12, 5.0, (1, 64), 10, mining=1, word_scenes=24_000),
     "full": Effort(24_000, 1_200, 160.0, 240.0, 120, 150, 60.0, (1, 256), 30, word_scenes=96_000),
 }
 """"tiny" only shows that everything runs, "small" is the notebooks' default, "full" is that of the committed results."""
