@@ -1,6 +1,7 @@
 """A tiny corpus of tones, and the real recordings where they lie beside the checkout."""
 
 import json
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -25,7 +26,9 @@ from kws.split import speaker_split
 from kws.streaming import StreamingCRNN, scoring
 from kws.views import decode
 
-torch.set_num_threads(1)  # the models are tiny: more threads cost more than they bring
+# Here, in workers, in notebooks and in commands: the models are tiny, more threads cost more than they bring.
+os.environ["OMP_NUM_THREADS"] = "1"
+torch.set_num_threads(1)
 
 ROOT = Path(__file__).parents[1]
 WEIGHTS = ROOT / "weights" / "happy"

@@ -12,6 +12,7 @@ from kws.evaluate import judge_checkpoint
 from kws.features import front_end_of
 from kws.metrics import at_prevalence, one_minus_auc
 from kws.report.tables import BARS
+from kws.research.heard import Recorded
 from kws.research.own_front import own_front_end
 from kws.research.stream_teacher import StreamTeacher
 from kws.split import SPLITS
@@ -76,16 +77,24 @@ def clips(real_folder):
     return decode(folder_corpus(real_folder))
 
 
+@pytest.fixture(scope="module")
+def recorded(clips):
+    """The clips by front end and kind of split."""
+    sets = {
+        kind: training_data(clips, "happy", make(clips.corpus, "happy", 0), views=0) for kind, make in SPLITS.items()
+    }
+    return Recorded(clips, sets)
+
+
 def test_manifest_lists_the_real_corpus(clips):
     assert is_corpus_of(clips.corpus, WEIGHTS / "manifest.csv")
 
 
 @pytest.mark.parametrize("name", BASE + [f"{name}.pt" for name in STUDENTS])
-def test_scores_are_those_recorded(name, clips):
+def test_scores_are_those_recorded(name, recorded):
     provenance = load_provenance(WEIGHTS / name)
-    split = SPLITS[provenance.split_kind](clips.corpus, "happy", provenance.split_seed)
     own = own_front_end(kws.load_model(WEIGHTS / name).config)
-    p, y = judge_checkpoint(WEIGHTS / name, training_data(clips, "happy", split, views=0, front_end=own))
+    p, y = judge_checkpoint(WEIGHTS / name, recorded(own)[provenance.split_kind])
     assert one_minus_auc(p, y) == pytest.approx(provenance.metrics["test 1-AUC"], rel=0.02)
     if provenance.split_kind == "published" and name in BASE:
         assert at_prevalence(one_minus_auc(p, y)) <= 3.0e-5

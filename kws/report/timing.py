@@ -208,7 +208,7 @@ def main(arguments: list[str] | None = None, prog: str = "kws time") -> None:
     # Print the tables that fit.
     if models:
         latencies = measure(models, seconds=options.seconds)
-        for batch in (1, 256):
+        for batch in dict.fromkeys(latency.batch for latency in latencies):
             for front_end in (False, True):
                 print(
                     f"\n{batch} clip(s) of 1 s in a call, 1 thread, {'with' if front_end else 'without'} the front end"

@@ -73,7 +73,7 @@ def test_rows_have_the_shortest_names_that_differ(paths, names):
 
 
 def test_files_of_one_name_have_a_row_each(tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr(timing, "measure", lambda models, seconds: measure(models, (1, 256), 0.01))
+    monkeypatch.setattr(timing, "measure", lambda models, seconds: measure(models, (1, 2), 0.01))
     monkeypatch.setattr(timing, "measure_streams", lambda streams: measure_streams(streams, 1, 1))
     for folder, name in (("a", "rnn"), ("b", "beyond")):
         (tmp_path / folder).mkdir()

@@ -41,7 +41,7 @@ def patch(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def settings(tone_folder):
-    return Settings(str(tone_folder), "high", seeds=2, epochs=8, effort="tiny")
+    return Settings(str(tone_folder), "high", seeds=2, epochs=4, effort="tiny")
 
 
 def fitted(settings: Settings, folder: str, **changes) -> tuple[StreamStudy, dict]:
@@ -223,8 +223,8 @@ def test_schedules_follow_the_number_of_scenes(plain):
     rung = STREAMS["streaming_small"]
     for scenes, batch in ((100, 32), (90 * 64, 64), (1_000_000, 256)):
         config = study.stream_config(rung, scenes)
-        assert (config.batch, config.epochs, config.keep) == (batch, 10, "last")  # twice the recipe: with small effort
+        assert (config.batch, config.epochs, config.keep) == (batch, 5, "last")  # twice the recipe: with small effort
         assert config.learning_rate == pytest.approx(rung.learning_rate * (batch / 256) ** 0.5)
         assert (config.clean_share, config.label_smoothing) == (0, 0)
     assert [len(again(study, seeds=5).seeds(name)) for name in ("streaming_teacher", "streaming_base")] == [2, 5]
-    assert again(study, effort="full").stream_config(rung, 100).epochs == 5
+    assert again(study, effort="full").stream_config(rung, 100).epochs == 2
