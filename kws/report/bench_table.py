@@ -1,15 +1,17 @@
 """What ``kws bench`` found, as a table, as notes below it and as CSV: a row an engine."""
 
 import csv
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 from tabulate import tabulate
 
 from kws.data.storage import replacing
 from kws.report.columns import Row, point_columns
-from kws.streaming.intervals import poisson_interval
+from kws.streaming.intervals import poisson_interval, wilson_interval
 from kws.streaming.scoring import WorkingPoint
 
 TYPED_WORDS = Path("docs/results/typed_words.csv")  # what detectors of typed words did on recordings of people
@@ -103,22 +105,38 @@ def write_csv(path: str | Path, rows: Sequence[Row]) -> None:
 
 
 def saved(path: str | Path = TYPED_WORDS, limits: Sequence[float] = (0.5, 5.0)) -> str:
-    """What stands in a CSV of ``csv_rows``, a line for each engine, word and noise; intervals are of 95 %."""
+    """What stands in a CSV of ``csv_rows``, a line for each word, network and noise: means over trainings named ``NETWORK-SEED``.
+
+    Intervals are of 95 %: of the mean share of the recordings, and of the false alarms of all trainings together.
+    """
     if not Path(path).is_file():
         return f"{path} is not here; the repository has it"
-    found: dict[tuple[str, str, str], dict[str, dict[str, str]]] = {}
+    found: dict[tuple[str, str, str], dict[str, list[dict[str, str]]]] = {}
     with open(path, newline="") as file:
         for row in csv.DictReader(file):
-            found.setdefault((row["keyword"], row["network"], row["snr_db"]), {})[row["at_most_per_hour"]] = row
+            case = row["keyword"], re.sub(r"-\d+$", "", row["network"]), row["snr_db"]
+            found.setdefault(case, {}).setdefault(row["at_most_per_hour"], []).append(row)
     cases = [*(f"{limit:g}" for limit in limits), SHIPPED]
     lines = []
     for (keyword, network, snr_db), points in found.items():
         shipped = points[SHIPPED]
-        missed = "{missed_percent} % [{missed_percent_low}, {missed_percent_high}]"
-        alarms = "{false_alarms_per_hour} [{false_alarms_per_hour_low}, {false_alarms_per_hour_high}]"
-        cells = [missed.format(**points[c]) if points[c]["missed"] else "no threshold" for c in cases]
+        alarms, hours = (sum(float(row[name]) for row in shipped) for name in ("false_alarms", "hours"))
+        least, most = poisson_interval(round(alarms))
+        cells = [
+            *(_mean_missed(points[case]) for case in cases),
+            f"{alarms / hours:.2f} [{least / hours:.2f}, {most / hours:.2f}]",
+        ]
+        ends = [f"{np.median([float(row['ms_for_a_second']) for row in shipped]):.2f}", f"{int(shipped[0]['bytes']):,}"]
         noise = snr_db if snr_db == "quiet" else f"{snr_db} dB"
-        ends = [alarms.format(**shipped), shipped["ms_for_a_second"], f"{int(shipped['bytes']):,}"]
-        lines.append([keyword, network, noise, *cells, *ends])
+        lines.append([keyword, network, len(shipped), noise, *cells, *ends])
     heads = [*(f"missed at\n{limit:g} per hour" for limit in limits), "missed at\nthe threshold", "alarms\nper hour"]
-    return tabulate(lines, ["word", "network", "noise", *heads, "ms", "bytes"], disable_numparse=True)
+    names = ["word", "network", "seeds", "noise", *heads, "ms", "bytes"]
+    return tabulate(lines, names, disable_numparse=True)
+
+
+def _mean_missed(rows: Sequence[dict[str, str]]) -> str:
+    """The share that trainings miss on average; each heard the same recordings."""
+    if not all(row["missed"] for row in rows):
+        return "no threshold"
+    missed, keywords = np.mean([int(row["missed"]) for row in rows]), int(rows[0]["keywords"])
+    return "{:.1%} [{:.1%}, {:.1%}]".format(missed / keywords, *wilson_interval(missed, keywords))

@@ -13,8 +13,8 @@ def poisson_interval(count: int, level: float = 0.95) -> tuple[float, float]:
     return low, _solve(lambda mean: _poisson_below(count + 1, mean) - tail, 4.0 * count + 20.0)
 
 
-def wilson_interval(count: int, trials: int, level: float = 0.95) -> tuple[float, float]:
-    """Interval of a share after ``count`` of ``trials`` (Wilson 1927, JASA 22)."""
+def wilson_interval(count: float, trials: int, level: float = 0.95) -> tuple[float, float]:
+    """Interval of a share after ``count`` of ``trials``, or a mean of counts (Wilson 1927, JASA 22)."""
     z = float(torch.special.ndtri(torch.tensor(0.5 + level / 2, dtype=torch.float64)))
     if trials == 0:
         return 0.0, 1.0

@@ -251,19 +251,23 @@ def test_a_wrong_use_is_told(arguments, capsys):
 
 
 def test_what_was_saved_is_shown_in_short(tmp_path):
-    """A line an engine and noise: what it misses at few false alarms an hour, and at the threshold that it ships with."""
+    """A line a network and noise, the mean of its trainings: misses at few false alarms an hour, and at the threshold that it ships with."""
     point = WorkingPoint(0.7, 200, 10, 1, 2.0, 0.1)
-    result = Result(
-        "ours", "alexa", {0.5: point, 5.0: replace(point, misses=2)}, replace(point, misses=20), 1.65, 1_262_826
+    shipped, better = replace(point, misses=20), replace(point, misses=6)
+    first = Result("ours-0", "alexa", {0.5: point, 5.0: replace(point, misses=2)}, shipped, 1.65, 1_262_826)
+    second = replace(
+        first, engine="ours-1", at_most={0.5: better, 5.0: better}, shipped=replace(shipped, false_alarms=3)
     )
-    none = replace(result, at_most={0.5: None, 5.0: None})
-    rows = [row for some, snr_db in ((result, 10.0), (none, None)) for row in csv_rows(some, "alexa", snr_db)]
+    none = replace(first, engine="theirs", at_most={0.5: None, 5.0: None})
+    cases = ((first, 10.0), (second, 10.0), (none, None))
+    rows = [row for some, snr_db in cases for row in csv_rows(some, "alexa", snr_db)]
     bench_table.write_csv(tmp_path / "some.csv", rows)
     said = bench_table.saved(tmp_path / "some.csv").splitlines()
-    assert said[-2].split()[:6] == "alexa ours 10 dB 5.0 %".split()
-    assert said[-2].count("%") == 3
-    assert "10.0 % [6.6, 14.9]" in said[-2]
-    assert said[-2].split()[-5:] == ["0.50", "[0.01,", "2.79]", "1.65", "1,262,826"]
-    assert "quiet" in said[-1]
+    ours = said[-2].split()
+    assert ours[:6] == "alexa ours 2 10 dB 4.0%".split()  # the mean of 10 and 6 of 200
+    assert ours[8] == "2.0%"
+    assert "10.0% [6.6%, 14.9%]" in said[-2]
+    assert ours[-5:] == ["1.00", "[0.27,", "2.56]", "1.65", "1,262,826"]  # four in four hours
+    assert said[-1].split()[:4] == "alexa theirs 1 quiet".split()
     assert said[-1].count("no threshold") == 2
     assert "is not here" in bench_table.saved(tmp_path / "none.csv")
