@@ -107,7 +107,7 @@ def write_csv(path: str | Path, rows: Sequence[Row]) -> None:
 def saved(path: str | Path = TYPED_WORDS, limits: Sequence[float] = (0.5, 5.0)) -> str:
     """What stands in a CSV of ``csv_rows``, a line for each word, network and noise: means over trainings named ``NETWORK-SEED``.
 
-    Intervals are of 95 %: of the mean share of the recordings, and of the false alarms of all trainings together.
+    Intervals are of 95 %, of the mean counts: all trainings heard the same recordings and talk.
     """
     if not Path(path).is_file():
         return f"{path} is not here; the repository has it"
@@ -120,8 +120,8 @@ def saved(path: str | Path = TYPED_WORDS, limits: Sequence[float] = (0.5, 5.0)) 
     lines = []
     for (keyword, network, snr_db), points in found.items():
         shipped = points[SHIPPED]
-        alarms, hours = (sum(float(row[name]) for row in shipped) for name in ("false_alarms", "hours"))
-        least, most = poisson_interval(round(alarms))
+        alarms, hours = (np.mean([float(row[name]) for row in shipped]) for name in ("false_alarms", "hours"))
+        least, most = poisson_interval(alarms)
         cells = [
             *(_mean_missed(points[case]) for case in cases),
             f"{alarms / hours:.2f} [{least / hours:.2f}, {most / hours:.2f}]",

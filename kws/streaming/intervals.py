@@ -6,8 +6,8 @@ import numpy as np
 import torch
 
 
-def poisson_interval(count: int, level: float = 0.95) -> tuple[float, float]:
-    """Exact interval of a Poisson mean after ``count`` events (Garwood 1936, Biometrika 28)."""
+def poisson_interval(count: float, level: float = 0.95) -> tuple[float, float]:
+    """Exact interval of a Poisson mean after ``count`` events, or a mean of counts (Garwood 1936, Biometrika 28)."""
     tail = (1 - level) / 2
     low = 0.0 if count == 0 else _solve(lambda mean: _poisson_below(count, mean) - (1 - tail), count + 1.0)
     return low, _solve(lambda mean: _poisson_below(count + 1, mean) - tail, 4.0 * count + 20.0)
@@ -24,7 +24,7 @@ def wilson_interval(count: float, trials: int, level: float = 0.95) -> tuple[flo
     return max(0.0, float(middle - half)), min(1.0, float(middle + half))
 
 
-def _poisson_below(count: int, mean: float) -> float:
+def _poisson_below(count: float, mean: float) -> float:
     """The probability of fewer than ``count`` events."""
     return float(
         torch.special.gammaincc(
