@@ -1,6 +1,7 @@
 """Trainings that go on where they were killed: their state is kept on disk after every epoch."""
 
 from collections.abc import Callable
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,11 @@ from tqdm import tqdm
 from kws.data.jobs import one_thread, tick
 from kws.data.storage import save_whole
 from kws.data.torch_files import CheckpointError, load_safely
+
+
+def before_forking() -> None:
+    """Import what making an optimizer imports: else each worker that trains would do so anew, for a second or two."""
+    import_module("torch._dynamo")
 
 
 @one_thread()

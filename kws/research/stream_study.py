@@ -10,6 +10,7 @@ from torch import nn
 
 from kws.checkpoint import load_model, save_model
 from kws.data.jobs import in_order
+from kws.data.runs import before_forking
 from kws.evaluate import provenance
 from kws.research.material import sounds_for, words_for
 from kws.research.mining import add_hardest
@@ -169,6 +170,7 @@ class StreamStudy(Study):
         epochs = {job: self.stream_config(self.rungs[job[0]], 1).epochs for job in jobs}
         workers = 1 if torch.cuda.is_available() else None
         title = f"training {', '.join(dict.fromkeys(self.rungs[name].title for name, _ in jobs))}"
+        before_forking()
         # A worker leaves its network in the cache, where it is then read from.
         for _ in in_order(lambda job: run(job) and None, jobs, title, "epoch", epochs.__getitem__, True, jobs=workers):
             pass

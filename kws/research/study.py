@@ -19,6 +19,7 @@ from kws.checkpoint import load_model, load_provenance, save_model
 from kws.compress import as_stored, fold_batch_norm
 from kws.data.jobs import in_order
 from kws.data.locks import one_at_a_time
+from kws.data.runs import before_forking
 from kws.data.storage import replacing
 from kws.evaluate import judge, judge_checkpoint, provenance
 from kws.metrics import au_fa_fr, one_minus_auc
@@ -110,6 +111,7 @@ class Study:
             self.training(kind, name)
             if RUNGS[name].learns:
                 self.targets(kind, RUNGS[name])
+        before_forking()
         workers = 1 if torch.cuda.is_available() else None
         sizes = {job: self.config(RUNGS[job[0]]).epochs for job in jobs}
         for _ in in_order(self._train, jobs, "training", "epoch", sizes.__getitem__, ticks=True, jobs=workers):

@@ -9,6 +9,7 @@ from conftest import small_ears, tone
 
 from kws.report import train_word
 from kws.report.command import main
+from kws.research import material
 from kws.research.settings import EFFORTS, Effort
 from kws.research.word_study import WordStudy
 from kws.streaming import load_stream
@@ -27,6 +28,8 @@ def folder(tmp_path_factory):
         patch.setattr(train_word, "fetch_or_say", lambda name: "lines" if name == "lines" else "")
         patch.setitem(EFFORTS, "tiny", Effort(8, 32, 0.1, 0.1, 1, 2, 0.0, (1,), 1, word_scenes=24))
         small_ears(patch, "weights/ears")
+        patch.setattr(material, "SPEAKERS", 10)
+        patch.setattr(material, "FEW_SPEAKERS", 10)
         yield Path.cwd()
 
 

@@ -8,6 +8,7 @@ import torch
 from conftest import STEPS, MeanEmbedding
 
 from kws.checkpoint import load_model, load_provenance
+from kws.research import material
 from kws.research import stream_study as module
 from kws.research.networks import STREAMS
 from kws.research.scene_data import Maker
@@ -28,6 +29,8 @@ def patch(tmp_path_factory):
         patch.chdir(tmp_path_factory.mktemp("streams"))
         patch.setenv("KWS_JOBS", "1")
         patch.setattr(scoring, "THRESHOLDS", 40)
+        patch.setattr(material, "SPEAKERS", 10)
+        patch.setattr(material, "FEW_SPEAKERS", 10)
         patch.setitem(EFFORTS, "tiny", Effort(24, 8, 0.06, 0.05, 1, 2, 0.0, (1,), 1))
         patch.setitem(EFFORTS, "tinier", Effort(8, 4, 0.03, 0.05, 1, 2, 0.0, (1,), 1))
         config = SceneConfig(seconds=3.0)
@@ -130,10 +133,10 @@ def test_the_seed_of_fewest_misses_on_validation_is_chosen(plain):
     keywords, others = validation_scenes(study)
     assert len(keywords.keywords) == len(study.words("validation").keywords)
     assert (len(others.waveform), others.keywords) == (30 * 16_000, [])
-    for material in choice.material:
-        sounds = study.sounds(material.subset)
-        assert (material.keywords, material.talk_phrases) == (len(sounds.keywords), len(sounds.talk))
-        assert material.talk_minutes == pytest.approx(sum(map(len, sounds.talk)) / 16_000 / 60)
+    for made in choice.material:
+        sounds = study.sounds(made.subset)
+        assert (made.keywords, made.talk_phrases) == (len(sounds.keywords), len(sounds.talk))
+        assert made.talk_minutes == pytest.approx(sum(map(len, sounds.talk)) / 16_000 / 60)
 
 
 def test_a_choice_reads_as_it_was_written(tmp_path):
