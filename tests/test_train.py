@@ -92,7 +92,7 @@ from kws.train import train
 from test_train import SMALL, SHORT
 clips = decode(folder_corpus(sys.argv[1], "tones"))
 data = training_data(clips, "low", published_split(clips.corpus, "low"), views=2)
-train(data, SMALL, SHORT.__class__(**(SHORT.__dict__ | {"epochs": 30})), runs=sys.argv[2])
+train(data, SMALL, SHORT.__class__(**(SHORT.__dict__ | {"epochs": 60})), runs=sys.argv[2])
 """
 
 
@@ -107,9 +107,9 @@ def test_a_killed_process_resumes(data, tone_folder, tmp_path):
         time.sleep(0.01)
     process.send_signal(signal.SIGKILL)
     assert process.wait() == -signal.SIGKILL
-    config = TrainConfig(**(SHORT.__dict__ | {"epochs": 30}))
+    config = TrainConfig(**(SHORT.__dict__ | {"epochs": 60}))
     resumed = train(data, SMALL, config, runs=tmp_path)
-    assert len(resumed.history) == 30
+    assert len(resumed.history) == 60
     assert same_weights(resumed.model, train(data, SMALL, config).model)
 
 

@@ -84,7 +84,7 @@ class StreamStudy(Study):
         settings = self.settings
         effort, rounds = self.effort, MINING[: self.effort.mining]
         trained_on = (effort.scenes, effort.validation_scenes, effort.talk_minutes, rounds, MORE)
-        if self.longer != 1:
+        if self.longer != 1:  # the committed recipes are of full effort, and have no such part
             trained_on += (self.longer,)
         return recipe_of(replace(STREAMS[name], title=""), settings.epochs, *trained_on)
 

@@ -43,7 +43,7 @@ class WordStudy(StreamStudy):
     students = tuple(name for name in FROM_EARS if name != TEACHER)
     rungs = FROM_EARS
     teachers = ()
-    longer = 2.0
+    longer = 2.0  # with any effort: so these recipes were chosen
     alarms_allowed = tuple(TIMES_AS_MANY * limit for limit in SHOWN)
 
     @cached_property
@@ -75,6 +75,7 @@ class WordStudy(StreamStudy):
             effort.talk_minutes,
             sorted(TYPED.items()),
             BATCH,
+            self.longer,
             TOGETHER.get(name, 1),
         )
         # What it begins as: the ear's weights, or by which recipe its teachers are made.

@@ -11,9 +11,11 @@ from kws.report import train_word
 from kws.report.command import main
 from kws.research import material
 from kws.research.settings import EFFORTS, Effort
+from kws.research.stream_choice import read_choice
 from kws.research.word_study import WordStudy
 from kws.streaming import load_stream
 from kws.streaming.listen import file_of
+from recipes.seed_streams import seed_streams
 
 
 @pytest.fixture(scope="module")
@@ -55,6 +57,19 @@ def test_a_second_run_trains_nothing_and_says_what_to_expect(trained, monkeypatc
     assert said.count("at 10 dB SNR it misses") == len(WordStudy.students)
     assert "false alarms an hour of synthetic talk full of words like it" in said
     assert "kws listen hey_marvin" in said
+
+
+def test_streams_of_all_seeds_have_thresholds_of_their_own(trained, tmp_path):
+    """For a benchmark: the chosen one is what is shipped."""
+    written = seed_streams("hey_marvin", tmp_path)
+    choice = read_choice(trained / "seeds" / "streaming_choice.json")
+    assert [path.name for path in written] == [
+        f"{listener.replace(', seed ', '-')}.onnx" for listener in choice.validation
+    ]
+    for name, seed in choice.seeds.items():
+        assert (tmp_path / f"{name}-{seed}.onnx").read_bytes() == (trained / f"{name}.onnx").read_bytes()
+    with pytest.raises(FileNotFoundError, match="run kws train nothing"):
+        seed_streams("nothing", tmp_path)
 
 
 def test_the_detector_is_found_by_its_word(trained):

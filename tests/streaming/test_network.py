@@ -127,7 +127,7 @@ def test_reset_forgets_the_past(carried):
 @MODES
 @pytest.mark.parametrize("kind", ["silence", "direct current", "clipping", "loud noise", "huge"])
 def test_an_hour_leaves_no_nan_and_no_drift(kind, carried):
-    """After an hour of it, or ten minutes where nothing is kept for longer than a second, the same probabilities as after a minute."""
+    """After an hour of it the same probabilities as after a minute."""
     model = StreamingModel(network("beyond", carried))
     minute = {
         "silence": torch.zeros(960_000),
@@ -137,7 +137,7 @@ def test_an_hour_leaves_no_nan_and_no_drift(kind, carried):
         "huge": torch.full((960_000,), 3e38),
     }[kind]
     first = model(minute)
-    for _ in range(58 if carried else 9):
+    for _ in range(58):
         last = model(minute)
         assert torch.isfinite(last).all()
     assert len(last) == 960_000 // model.step_samples
