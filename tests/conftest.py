@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -29,6 +30,8 @@ from kws.views import decode
 # Here, in workers, in notebooks and in commands: the models are tiny, more threads cost more than they bring.
 os.environ["OMP_NUM_THREADS"] = "1"
 torch.set_num_threads(1)
+# Commands inherit what a shell that runs the tests in the background ignores: Ctrl-C.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 ROOT = Path(__file__).parents[1]
 WEIGHTS = ROOT / "weights" / "happy"
