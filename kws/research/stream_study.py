@@ -150,7 +150,7 @@ class StreamStudy(Study):
             super().write(job, model, validation_loss, storage, packed)
         else:
             about = provenance(self.sets[job[1]], job[2], {"validation loss": validation_loss})
-            save_model(self.path(*job), model, about)
+            save_model(self.path(*job), model, about, storage, packed)
 
     def _train_all(
         self, jobs: list[tuple[str, int]], data: SceneData, targets: StreamTargets | None = None

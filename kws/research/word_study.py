@@ -13,14 +13,17 @@ from torch import nn
 from tqdm import tqdm
 
 from kws.checkpoint import load_model
+from kws.compress import as_stored, fold_batch_norm
 from kws.data.corpus import CorpusError
 from kws.data.storage import fingerprint
 from kws.research.material import TYPED, in_a_row, stand_in
-from kws.research.networks import FROM_EARS, TOGETHER, Rung
+from kws.research.narrow import narrowed
+from kws.research.networks import FROM_EARS, PACKED, TOGETHER, Rung
 from kws.research.own import own_words, unlike
 from kws.research.records import files_digest, recipe_of
 from kws.research.scene_data import VERSION, Maker, scene_data, weights_of
 from kws.research.settings import Settings
+from kws.research.stepwise import LOG_MEL
 from kws.research.stream_choice import SHOWN, SNR_DB, Choice, choose, write_choice
 from kws.research.stream_study import KIND, STEPS_AN_EPOCH, StreamStudy
 from kws.research.stream_targets import teach_stream
@@ -35,6 +38,7 @@ TALK_SEED = 50  # of its voices
 TIMES_AS_MANY = 36.0
 """Synthetic talk is full of words like the keyword: for a false alarm in recorded talk it is allowed so many. Words differ (docs/log.md)."""
 BATCH = 64  # scenes a step: many small steps, for there are few
+EXAMPLES = 256  # scenes by which it is chosen what of a wider network a student begins as
 
 
 class WordStudy(StreamStudy):
@@ -86,7 +90,7 @@ class WordStudy(StreamStudy):
 
     def start(self, name: str, seed: int) -> nn.Module | None:
         ear = self.rungs[name].ear
-        return self._taught[seed] if ear == TEACHER else self.ears[ear] if ear else None
+        return self._begun[name, seed // TOGETHER.get(name, 1)] if ear == TEACHER else self.ears[ear] if ear else None
 
     def stream_config(self, rung: Rung, scenes: int) -> TrainConfig:
         return super().stream_config(rung, BATCH * STEPS_AN_EPOCH)
@@ -122,13 +126,20 @@ class WordStudy(StreamStudy):
         data = scene_data(self.corpus, self.keyword, split, maker, effort.word_scenes, effort.validation_scenes)
         # Teachers from labels; what all of them say on average is what students learn.
         taught = self._train_all(self._jobs(TEACHER), data)
-        self._taught = {seed: run.model for (_, seed), run in self._means(TEACHER, taught).items()}
+        means = {seed: run.model for (_, seed), run in self._means(TEACHER, taught).items()}
+        some = data.train.heard(LOG_MEL)[:EXAMPLES].float()
+        self._begun = {
+            (name, seed): narrowed(mean, rung.config, some) if rung.config != mean.config else mean
+            for name, rung in self.rungs.items()
+            for seed, mean in means.items()
+            if rung.ear == TEACHER
+        }
         targets = teach_stream([run.model for run in taught.values()], data)
         found = self._train_all([job for name in self.students for job in self._jobs(name)], data, targets)
-        runs = {job: run for name in self.students for job, run in self._means(name, found).items()}
+        runs = {job: _as_kept(job[0], run) for n in self.students for job, run in self._means(n, found).items()}
         self.choice_file.unlink(missing_ok=True)  # a killed process must not leave it beside other weights
         for (name, seed), run in runs.items():
-            self.save_run((name, KIND, seed), run)
+            self.save_run((name, KIND, seed), run, PACKED.get(name, "float32"), name in PACKED)
         choice = choose(self, runs, [len(data.train.labels)])
         write_choice(self.choice_file, choice)
         return choice
@@ -156,6 +167,13 @@ def mean_of(runs: Sequence[Run]) -> Run:
         strict=False,
     )
     return replace(runs[0], model=model)
+
+
+def _as_kept(name: str, run: Run) -> Run:
+    """With the values of its checkpoint: the threshold is for these."""
+    if name not in PACKED:
+        return run
+    return replace(run, model=as_stored(fold_batch_norm(run.model), PACKED[name], True))
 
 
 def open_stream_study(settings: Settings) -> StreamStudy:

@@ -22,6 +22,8 @@ from kws.streaming.network import StreamingCRNN
 from kws.streaming.onnx_stream import STATES
 
 OPSET = 17  # of the ONNX operators
+# Values of a matrix, and of a row: for fewer, scales and operators cost what int8 saves.
+LEAST_INT8, LEAST_ROW = 256, 8
 
 
 class OneStep(nn.Module):
@@ -114,10 +116,13 @@ def save_onnx_stream(model: StreamingModel, path: str | Path) -> None:
         )
     graph = onnx.load_from_string(buffer.getvalue())
     make_matrices(graph.graph, one.points)
+    store_int8(graph.graph)
+    shorten_names(graph.graph)
     about = {
         name: getattr(model, name) for name in ("keyword", "threshold", "smoothing", "step_samples", "first_sample")
     }
-    about["start"] = {name: tensor.flatten().tolist() for name, tensor in state.items() if name != "frames"}
+    # A state is one row, or one number, again and again.
+    about["start"] = {"samples": [0.0], "recurrent": [0.0], "past": state["past"][0, 0].tolist()}
     about["silence"] = float(model.network.silence[0, 0, 0])
     about["early_steps"] = -model.network.first_step
     onnx.helper.set_model_props(graph, {"kws": json.dumps(about)})
@@ -169,3 +174,52 @@ def make_matrices(graph: onnx.GraphProto, points: int) -> None:
     del graph.initializer[:], graph.node[:]
     graph.initializer.extend(kept)
     graph.node.extend(operators)
+
+
+def store_int8(graph: onnx.GraphProto) -> None:
+    """Store matrices whose rows are whole numbers from -127 to 127 times a scale as these: they came from an int8 checkpoint.
+
+    Operators multiply them as runtimes load the graph. A matrix that is not so stays in float32.
+    """
+    kept, operators = [], []
+    for tensor in graph.initializer:
+        found = _rows_of_int8(numpy_helper.to_array(tensor))
+        if found is None:
+            kept.append(tensor)
+            continue
+        name = tensor.name
+        kept += [numpy_helper.from_array(part, f"{name}/{i}") for i, part in enumerate(found)]
+        operators.append(helper.make_node("Cast", [f"{name}/0"], [f"{name}/float"], to=onnx.TensorProto.FLOAT))
+        operators.append(helper.make_node("Mul", [f"{name}/float", f"{name}/1"], [name]))
+    operators += graph.node
+    del graph.initializer[:], graph.node[:]
+    graph.initializer.extend(kept)
+    graph.node.extend(operators)
+
+
+def _rows_of_int8(matrix: np.ndarray) -> tuple[np.ndarray, np.ndarray] | None:
+    """int8 and the scale of each row, along whichever axis has such rows."""
+    if matrix.dtype != np.float32 or matrix.ndim < 2 or matrix.size < LEAST_INT8:
+        return None
+    for axis in (i for i, rows in enumerate(matrix.shape) if matrix.size >= LEAST_ROW * rows):
+        others = tuple(i for i in range(matrix.ndim) if i != axis)
+        scale = np.abs(matrix).max(others, keepdims=True) / np.float32(127)
+        whole = np.round(matrix / np.maximum(scale, np.finfo(np.float32).tiny))
+        if np.abs(whole * scale - matrix).max() <= 1e-6 * np.abs(matrix).max():
+            return whole.astype(np.int8), scale
+    return None
+
+
+def shorten_names(graph: onnx.GraphProto) -> None:
+    """Number what lies between inputs and outputs: the exporter's names were a quarter of a small file."""
+    kept = {value.name for value in [*graph.input, *graph.output]} | {""}
+    inside = dict.fromkeys(name for node in graph.node for name in [*node.input, *node.output] if name not in kept)
+    short = {name: f"{number:x}" for number, name in enumerate(inside)} | {name: name for name in kept}
+    for node in graph.node:
+        names = [short[name] for name in node.input], [short[name] for name in node.output]
+        del node.input[:], node.output[:]
+        node.input.extend(names[0])
+        node.output.extend(names[1])
+        node.name = ""
+    for tensor in graph.initializer:
+        tensor.name = short[tensor.name]

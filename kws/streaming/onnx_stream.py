@@ -1,8 +1,8 @@
 """A saved ONNX stream at work: chunks of any length are cut into steps, with NumPy and ONNX Runtime alone.
 
 The graph takes the samples of one step and the state, and gives the probability and the next state. The names and
-shapes of the states are the graph's own inputs. What they start as is in its metadata "kws"; ``frames`` is full of
-``silence``. Whoever writes another client needs to know two things more:
+shapes of the states are the graph's own inputs. What they start as is in its metadata "kws", as numbers that are repeated until the
+state is full; ``frames`` is full of ``silence``. Whoever writes another client needs to know two things more:
 
 - A stream begins with ``step_samples - first_sample % step_samples`` zeros, so that calls end where steps do.
 - Its first ``early_steps`` calls overlap the silence before it. Of these the states ``samples`` and ``frames`` go on,
@@ -49,8 +49,9 @@ class OnnxStream:
         self.keyword, self.threshold, self.smoothing = about["keyword"], about["threshold"], about["smoothing"]
         self.step_samples, self.first_sample = about["step_samples"], about["first_sample"]
         shapes = {i.name: i.shape for i in self.session.get_inputs()}
-        about["start"]["frames"] = np.full(shapes["frames"], about["silence"])
-        self._start = {n: np.array(about["start"][n], np.float32).reshape(shapes[n]) for n in STATES if n in shapes}
+        about["start"]["frames"] = [about["silence"]]
+        # One row or one number is repeated.
+        self._start = {n: np.resize(np.float32(about["start"][n]), shapes[n]) for n in STATES if n in shapes}
         # A call reads and writes in fixed places, which saves much of what it costs: two states take turns.
         self._chunk, self._probability = np.zeros((1, self.step_samples), np.float32), np.zeros(1, np.float32)
         self._states = [{name: value.copy() for name, value in self._start.items()} for _ in range(2)]

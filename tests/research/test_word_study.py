@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from conftest import STEPS, save_ear, small_ears
+from conftest import EAR, save_ear, small_ears
 
-from kws.checkpoint import load_model
+from kws.checkpoint import load_model, stored_tensors
 from kws.data.audio import SAMPLE_RATE
 from kws.data.corpus import CorpusError
 from kws.data.storage import save_flac
@@ -18,10 +18,11 @@ from kws.research import word_study as module
 from kws.research.networks import TOGETHER
 from kws.research.scene_data import Maker
 from kws.research.settings import EFFORTS, Effort, Settings
-from kws.research.stream_choice import read_choice
+from kws.research.stream_choice import SMOOTHING, read_choice
 from kws.research.stream_study import StreamStudy
 from kws.research.word_study import WordStudy
 from kws.scenes import SceneConfig
+from kws.streaming.scoring import Listener, points, threshold_for
 from kws.trainer import Run
 
 
@@ -74,9 +75,24 @@ def test_the_base_begins_as_the_mean_of_teachers_that_began_as_the_ear(study):
     torch.testing.assert_close(begun.state_dict()[name], torch.stack(theirs).mean(0))
     # After one epoch of few steps it is still nearer to the ear than another network is.
     torch.manual_seed(6)
-    base, other = study.stream("streaming_base").state_dict(), CRNN(STEPS).state_dict()
+    base, other = study.stream("streaming_base").state_dict(), CRNN(EAR).state_dict()
     name = "recurrent.0.weight_hh_l0"
     assert (base[name] - ear.state_dict()[name]).norm() < 0.5 * (other[name] - ear.state_dict()[name]).norm()
+
+
+def test_the_middle_begins_as_a_narrower_mean_and_is_kept_as_int8(study):
+    rung, mean = study.rungs["streaming_middle"], study.start("streaming_base", 0)
+    narrow = study.start("streaming_middle", 1)  # the second of the two trainings of seed 0
+    assert narrow is study.start("streaming_middle", 0)
+    assert narrow.config == rung.config != mean.config
+    stored = stored_tensors(study.path("streaming_middle", module.KIND, 0))
+    assert {name: tensor.dtype for name, tensor in stored.items()} == {"values": torch.int8}
+
+
+def test_thresholds_are_those_of_the_files(study):
+    for name in study.students:
+        found = points(Listener(study.stream(name)), study.held_out(), SMOOTHING)
+        assert threshold_for(found, study.alarms_allowed[0]).threshold == study.choice.thresholds[name]
 
 
 def test_nothing_is_trained_twice(study, settings, monkeypatch):

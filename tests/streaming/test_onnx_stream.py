@@ -1,12 +1,17 @@
 """The ONNX stream says what the TorchScript one says, in any cutting, with NumPy and ONNX Runtime alone."""
 
+import json
+from dataclasses import replace
+
 import numpy as np
 import onnx
 import pytest
 import torch
 from conftest import SHAPES, WEIGHTS, cutting, network, sound
 
-from kws.streaming import StreamingModel, onnx_export, streaming_model
+from kws.compress import as_stored
+from kws.model import CRNN
+from kws.streaming import StreamingCRNN, StreamingModel, onnx_export, streaming_model
 from kws.streaming.onnx_export import OneStep, save_onnx_stream
 from kws.streaming.onnx_stream import OnnxStream
 
@@ -45,6 +50,42 @@ def test_matrices_made_by_operators_are_those_that_would_be_stored(name, tmp_pat
     sizes = [(tmp_path / f"{how}.onnx").stat().st_size for how in ("made", "stored")]
     # 200 x 202 and 200 x 200 waves, 402 x 40 bands, of four bytes each; what makes them is small.
     assert 0 < 4 * (200 * 402 + 402 * 40) - (sizes[1] - sizes[0]) < 10_000
+
+
+def test_int8_stays_int8_and_says_the_same(tmp_path):
+    """A byte for each value of the large matrices; the float32 network of the same values says what the file says."""
+    torch.manual_seed(0)
+    trained = CRNN(replace(SHAPES["deep"], norm=False, hidden=64))
+    model = as_stored(trained, "int8", packed=True)
+    stream = StreamingModel(StreamingCRNN(model))
+    save_onnx_stream(stream, tmp_path / "int8.onnx")
+    stored = onnx.load(tmp_path / "int8.onnx").graph.initializer
+    int8 = sum(np.prod(tensor.dims) for tensor in stored if tensor.data_type == onnx.TensorProto.INT8)
+    large = sum(p.numel() for p in model.parameters() if p.dim() > 1 and p.numel() >= onnx_export.LEAST_INT8)
+    assert int8 == large > 0.9 * sum(p.numel() for p in model.parameters() if p.dim() > 1)
+    waveform = sound(40_000)
+    found = OnnxStream(tmp_path / "int8.onnx")(waveform.numpy())
+    assert np.abs(found - stream(waveform).numpy()).max() <= 1e-6
+    # Other values are no int8.
+    save_onnx_stream(StreamingModel(StreamingCRNN(trained)), tmp_path / "float.onnx")
+    sizes = [(tmp_path / f"{how}.onnx").stat().st_size for how in ("float", "int8")]
+    assert sizes[0] - sizes[1] > 2.8 * large
+    kinds = {tensor.data_type for tensor in onnx.load(tmp_path / "float.onnx").graph.initializer}
+    assert onnx.TensorProto.INT8 not in kinds
+
+
+def test_files_that_list_a_whole_state_are_read(tmp_path):
+    """As they were written before: each number of the state that a stream begins with."""
+    model, waveform = StreamingModel(network("beyond", carried=True)), sound(30_000).numpy()
+    save_onnx_stream(model, tmp_path / "m.onnx")
+    expected = OnnxStream(tmp_path / "m.onnx")(waveform)
+    graph = onnx.load(tmp_path / "m.onnx")
+    about = json.loads(graph.metadata_props[0].value)
+    whole = OneStep(model.network).start()
+    about["start"] = {name: tensor.flatten().tolist() for name, tensor in whole.items() if name != "frames"}
+    onnx.helper.set_model_props(graph, {"kws": json.dumps(about)})
+    onnx.save(graph, tmp_path / "m.onnx")
+    np.testing.assert_array_equal(OnnxStream(tmp_path / "m.onnx")(waveform), expected)
 
 
 def test_a_chunk_that_is_no_sound_leaves_the_stream_as_it_was(tmp_path):
