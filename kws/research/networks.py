@@ -130,7 +130,7 @@ SEARCHED = {
 """Trials 5, 133 and 62 of ``docs/results/search.csv``, chosen on validation clips."""
 RUNGS = BASE | TEACHER | STEPS | SEPARABLE | CONTROLS | REVERSED_CONTROL | PEERS | STRONG | REFERENCE | SEARCHED
 
-PACKED = {"beyond": "int8", "deep_teacher": "float16", "streaming_middle": "int8"}
+PACKED = {"beyond": "int8", "deep_teacher": "float16"}
 """Networks that are stored packed at once."""
 
 
@@ -178,8 +178,8 @@ FROM_EARS = {
         "streaming middle",
         STREAMING_MIDDLE,
         FROM_TEACHER,
-        0.08,
-        learning_rate=2e-3,
+        0.03,
+        learning_rate=4e-3,
         weight_decay=0.02,
         ear="ear_teacher",
     ),
@@ -187,8 +187,10 @@ FROM_EARS = {
         "streaming small", STREAMING_SMALL, FROM_TEACHER, 0.15, learning_rate=1.5e-2, weight_decay=0.02
     ),
 }
-TOGETHER = {"ear_teacher": 4, "streaming_middle": 2}
+TOGETHER = {"ear_teacher": 4}
 """Trainings whose weights are averaged: they end near each other, and err on different words."""
+INT8 = ("streaming_base", "streaming_middle")
+"""Those that are kept as int8: a byte a value in checkpoints and ONNX files."""
 
 CONTROL_ORDER = (
     *("rnn_from_labels", "rnn_from_layers", "rnn", "rnn_from_both"),
