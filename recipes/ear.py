@@ -1,7 +1,7 @@
 """Train the ear: a streaming CRNN that has learnt, by distillation, what a pretrained embedding hears in clean speech, and hears it in noise.
 
 ``.venv/bin/python -m recipes.ear EMBEDDING SPEECH NOISE VALIDATION OUT`` takes the embedding's file, three folders of sound files and the
-folder to write to. Networks of three sizes learn from the same scenes. A GPU does it in minutes; without one it takes days.
+folder to write to. Networks of all sizes in ``EARS`` learn from the same scenes. A GPU does it in minutes; without one it takes days.
 """
 
 import argparse

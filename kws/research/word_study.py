@@ -128,6 +128,7 @@ class WordStudy(StreamStudy):
         # Teachers from labels; what all of them say on average is what students learn.
         taught = self._train_all(self._jobs(TEACHER), data)
         means = {seed: run.model for (_, seed), run in self._means(TEACHER, taught).items()}
+        # Students that begin as their mean; one of another width as what of it is worth most.
         some = data.train.heard(LOG_MEL)[:EXAMPLES].float()
         self._begun = {
             (name, seed): narrowed(mean, rung.config, some) if rung.config != mean.config else mean
