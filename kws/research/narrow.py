@@ -90,8 +90,6 @@ def narrowed(model: CRNN, config: CRNNConfig, log_mel: Tensor) -> CRNN:
         state |= {
             f"recurrent.{i}.weight_ih_l0": heard[rows],
             f"recurrent.{i}.bias_ih_l0": (layer.bias_ih_l0 + more)[rows],
-        }
-        state |= {
             f"recurrent.{i}.weight_hh_l0": kept[rows],
             f"recurrent.{i}.bias_hh_l0": (layer.bias_hh_l0 + again)[rows],
         }

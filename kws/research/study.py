@@ -152,15 +152,15 @@ class Study:
         taught = (self.targets(kind, rung), rung.learns) if rung.learns else ()
         how = {"runs": Path(self.settings.cache) / "runs", "name": f"{name} {kind}", "progress": False}
         run = train(data, rung.config, self.config(rung), seed, *taught, **how)
-        self.save_run(job, run, PACKED.get(name, "float32"), name in PACKED)
+        self.save_run(job, run)
 
-    def save_run(self, job: Job, run: Run, storage: str = "float32", packed: bool = False) -> None:
+    def save_run(self, job: Job, run: Run) -> None:
         """Write a finished training: the network, batch norm folded in, and its record."""
         # Neither a killed process nor two at once may leave this record beside the weights of another recipe.
-        path = self.path(*job)
+        path, storage = self.path(*job), PACKED.get(job[0], "float32")
         with one_at_a_time(path):
             record_path(path).unlink(missing_ok=True)
-            self.write(job, fold_batch_norm(run.model), run.validation_loss, storage, packed)
+            self.write(job, fold_batch_norm(run.model), run.validation_loss, storage, job[0] in PACKED)
             write_record(path, Record(self.recipe(job[0]), run.best_epoch, run.history, sound=self.sound))
 
     def write(self, job: Job, model: nn.Module, validation_loss: float, storage: str, packed: bool) -> None:

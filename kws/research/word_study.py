@@ -18,7 +18,7 @@ from kws.data.corpus import CorpusError
 from kws.data.storage import fingerprint
 from kws.research.material import TYPED, in_a_row, stand_in
 from kws.research.narrow import narrowed
-from kws.research.networks import FROM_EARS, INT8, TOGETHER, Rung
+from kws.research.networks import FROM_EARS, PACKED, TOGETHER, Rung
 from kws.research.own import own_words, unlike
 from kws.research.records import files_digest, recipe_of
 from kws.research.scene_data import VERSION, Maker, scene_data, weights_of
@@ -81,7 +81,7 @@ class WordStudy(StreamStudy):
             BATCH,
             self.longer,
             TOGETHER.get(name, 1),
-            name in INT8,
+            PACKED.get(name),
         )
         # What it begins as: the ear's weights, or by which recipe its teachers are made.
         started = (
@@ -141,7 +141,7 @@ class WordStudy(StreamStudy):
         runs = {job: _as_kept(job[0], run) for n in self.students for job, run in self._means(n, found).items()}
         self.choice_file.unlink(missing_ok=True)  # a killed process must not leave it beside other weights
         for (name, seed), run in runs.items():
-            self.save_run((name, KIND, seed), run, "int8" if name in INT8 else "float32", name in INT8)
+            self.save_run((name, KIND, seed), run)
         choice = choose(self, runs, [len(data.train.labels)])
         write_choice(self.choice_file, choice)
         return choice
@@ -173,9 +173,9 @@ def mean_of(runs: Sequence[Run]) -> Run:
 
 def _as_kept(name: str, run: Run) -> Run:
     """With the values of its checkpoint: the threshold is for these."""
-    if name not in INT8:
+    if name not in PACKED:
         return run
-    return replace(run, model=as_stored(fold_batch_norm(run.model), "int8", packed=True))
+    return replace(run, model=as_stored(fold_batch_norm(run.model), PACKED[name], packed=True))
 
 
 def open_stream_study(settings: Settings) -> StreamStudy:

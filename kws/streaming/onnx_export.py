@@ -121,13 +121,18 @@ def save_onnx_stream(model: StreamingModel, path: str | Path) -> None:
     about = {
         name: getattr(model, name) for name in ("keyword", "threshold", "smoothing", "step_samples", "first_sample")
     }
-    # A state is one row, or one number, again and again.
-    about["start"] = {"samples": [0.0], "recurrent": [0.0], "past": state["past"][0, 0].tolist()}
+    about["start"] = {name: _repeated(tensor) for name, tensor in state.items() if name != "frames"}
     about["silence"] = float(model.network.silence[0, 0, 0])
     about["early_steps"] = -model.network.first_step
     onnx.helper.set_model_props(graph, {"kws": json.dumps(about)})
     with replacing(path) as temporary:
         temporary.write_bytes(graph.SerializeToString())
+
+
+def _repeated(state: Tensor) -> list[float]:
+    """What a state (..., features) that a stream begins with repeats until it is full: one number, or a row."""
+    row = state.flatten(0, -2)[0]
+    return (row[:1] if bool((row == row[:1]).all()) else row).tolist()
 
 
 def make_matrices(graph: onnx.GraphProto, points: int) -> None:
@@ -170,10 +175,7 @@ def make_matrices(graph: onnx.GraphProto, points: int) -> None:
     twice = add("Concat", once, once, axis=1)
     add("Reshape", twice, constant("all", np.array(bands.shape)), to="bands")
     kept = [tensor for tensor in graph.initializer if tensor.name not in ("even_waves", "odd_waves", "bands")]
-    operators = [*nodes, *graph.node]
-    del graph.initializer[:], graph.node[:]
-    graph.initializer.extend(kept)
-    graph.node.extend(operators)
+    _replace(graph, kept, nodes)
 
 
 def store_int8(graph: onnx.GraphProto) -> None:
@@ -191,9 +193,14 @@ def store_int8(graph: onnx.GraphProto) -> None:
         kept += [numpy_helper.from_array(part, f"{name}/{i}") for i, part in enumerate(found)]
         operators.append(helper.make_node("Cast", [f"{name}/0"], [f"{name}/float"], to=onnx.TensorProto.FLOAT))
         operators.append(helper.make_node("Mul", [f"{name}/float", f"{name}/1"], [name]))
-    operators += graph.node
+    _replace(graph, kept, operators)
+
+
+def _replace(graph: onnx.GraphProto, stored: list[onnx.TensorProto], before: list[onnx.NodeProto]) -> None:
+    """Give a graph other stored tensors, and operators before its own."""
+    operators = [*before, *graph.node]
     del graph.initializer[:], graph.node[:]
-    graph.initializer.extend(kept)
+    graph.initializer.extend(stored)
     graph.node.extend(operators)
 
 
