@@ -44,13 +44,14 @@ Job = tuple[str, str, int]  # name, kind of split, seed
 class Study:
     """All that the notebooks on clips share: settings, keyword, clips, corpus, splits, sets, folders of weights and plots."""
 
+    packed = PACKED
+
     def __init__(self, settings: Settings):
         corpus, self.settings, self.keyword = settings.open_corpus(), settings, settings.keyword
         self.clips = decode(corpus, settings.cache)
         self.corpus, self.sound = self.clips.corpus, sound_of(self.clips)
         self.splits = {kind: make(self.corpus, self.keyword, settings.split_seed) for kind, make in SPLITS.items()}
-        weights, plots = settings.results_names(corpus)
-        self.weights, self.plots = Path("weights") / weights, Path("plots") / plots
+        self.weights, self.plots = map(Path, ("weights", "plots"), settings.results_names(corpus))
         self._targets: dict[tuple | Path, Targets] = {}  # of a kind of students, and of each teacher alone
         self._views: dict[tuple, TrainingData] = {}
 
@@ -151,16 +152,15 @@ class Study:
         rung, data = RUNGS[name], self.training(kind, name)
         taught = (self.targets(kind, rung), rung.learns) if rung.learns else ()
         how = {"runs": Path(self.settings.cache) / "runs", "name": f"{name} {kind}", "progress": False}
-        run = train(data, rung.config, self.config(rung), seed, *taught, **how)
-        self.save_run(job, run)
+        self.save_run(job, train(data, rung.config, self.config(rung), seed, *taught, **how))
 
     def save_run(self, job: Job, run: Run) -> None:
         """Write a finished training: the network, batch norm folded in, and its record."""
         # Neither a killed process nor two at once may leave this record beside the weights of another recipe.
-        path, storage = self.path(*job), PACKED.get(job[0], "float32")
+        path, storage = self.path(*job), self.packed.get(job[0], "float32")
         with one_at_a_time(path):
             record_path(path).unlink(missing_ok=True)
-            self.write(job, fold_batch_norm(run.model), run.validation_loss, storage, job[0] in PACKED)
+            self.write(job, fold_batch_norm(run.model), run.validation_loss, storage, job[0] in self.packed)
             write_record(path, Record(self.recipe(job[0]), run.best_epoch, run.history, sound=self.sound))
 
     def write(self, job: Job, model: nn.Module, validation_loss: float, storage: str, packed: bool) -> None:

@@ -18,7 +18,7 @@ from kws.data.corpus import CorpusError
 from kws.data.storage import fingerprint
 from kws.research.material import TYPED, in_a_row, stand_in
 from kws.research.narrow import narrowed
-from kws.research.networks import FROM_EARS, PACKED, TOGETHER, Rung
+from kws.research.networks import FROM_EARS, PACKED, PACKED_FROM_EARS, TOGETHER, Rung
 from kws.research.own import own_words, unlike
 from kws.research.records import files_digest, recipe_of
 from kws.research.scene_data import VERSION, Maker, scene_data, weights_of
@@ -46,6 +46,7 @@ class WordStudy(StreamStudy):
 
     students = tuple(name for name in FROM_EARS if name != TEACHER)
     rungs = FROM_EARS
+    packed = PACKED | PACKED_FROM_EARS
     teachers = ()
     longer = 2.0  # with any effort: so these recipes were chosen
     alarms_allowed = tuple(TIMES_AS_MANY * limit for limit in SHOWN)
@@ -81,7 +82,7 @@ class WordStudy(StreamStudy):
             BATCH,
             self.longer,
             TOGETHER.get(name, 1),
-            PACKED.get(name),
+            self.packed.get(name),
         )
         # What it begins as: the ear's weights, or by which recipe its teachers are made.
         started = (
@@ -173,9 +174,9 @@ def mean_of(runs: Sequence[Run]) -> Run:
 
 def _as_kept(name: str, run: Run) -> Run:
     """With the values of its checkpoint: the threshold is for these."""
-    if name not in PACKED:
+    if name not in PACKED_FROM_EARS:
         return run
-    return replace(run, model=as_stored(fold_batch_norm(run.model), PACKED[name], packed=True))
+    return replace(run, model=as_stored(fold_batch_norm(run.model), PACKED_FROM_EARS[name], packed=True))
 
 
 def open_stream_study(settings: Settings) -> StreamStudy:

@@ -7,7 +7,7 @@ from kws.compress import fold_batch_norm
 from kws.cost import count_macs, count_parameters, size_in_bytes
 from kws.model import build
 from kws.report.tables import BARS
-from kws.research.networks import PACKED, RUNGS, STORED, STREAMS, titles
+from kws.research.networks import FROM_EARS, PACKED, PACKED_FROM_EARS, RUNGS, STORED, STREAMS, titles
 from kws.research.scene_objective import EMBEDDING
 
 PUBLISHED = {  # name: parameters and speed-up as published
@@ -82,3 +82,4 @@ def test_forms_of_storage_are_of_networks_that_are_trained():
         assert form.source in RUNGS
         assert form.source not in PACKED  # it is read in full and stored anew
     assert set(PACKED) <= set(RUNGS)
+    assert set(PACKED_FROM_EARS) <= set(FROM_EARS)
